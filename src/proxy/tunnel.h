@@ -1,0 +1,32 @@
+/*
+ * tunnel.h - bytes both ways between a client and a backend, until both have ended: upgrades and TCP mode.
+ *
+ * A direction is a fiber only while bytes move in it: an idle tunnel holds no fiber, no stack, no buffer and no pipe.
+ * Half-close passes on; a reset on one side resets the other.
+ *
+ * Threads: one worker.  Memory: a tunnel owns its connection and its lease and frees itself.
+ */
+#ifndef PROXY_TUNNEL_H
+#define PROXY_TUNNEL_H
+#include "proxy/conn.h"
+#include "upstream/lease.h"
+
+struct access_record;
+struct served;
+struct pool;
+
+/* What each side had sent before the tunnel began: malloc'ed, taken over; may be NULL. */
+struct tunnel_start {
+    char *from_client, *from_backend;
+    size_t n_from_client, n_from_backend;
+    struct access_record *record; /* of an exchange that became the tunnel: written when that ends; may be NULL */
+};
+
+/* Takes over *conn, *lease and what start holds.  -ERR_NOMEM: then they are still the caller's. */
+int tunnel_open(struct conn **conn, struct lease *lease, struct pool *pool, struct served *served, struct tunnel_start *start, int64_t idle);
+/* Ends all of the worker's tunnels. */
+struct worker;
+void tunnels_close(struct worker *w);
+/* TCP mode: finds a backend for the connection and opens the tunnel, or closes it. */
+void tunnel_tcp(struct conn *c);
+#endif
