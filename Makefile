@@ -259,6 +259,13 @@ e2e-tls: $(B)/weir ## the end-to-end tests over TLS
 e2e-h2c: $(B)/weir ## the end-to-end tests over HTTP/2
 	@WEIR_OVER=h2c $(MAKE) e2e
 
+# And with threads that run late.  Left out are two that only move much: they would take minutes.
+e2e-late: $(B)/weir $(B)/late.so ## the end-to-end tests with a proxy that runs late, as on a busy machine
+	@WEIR_PRELOAD=$(abspath $(B)/late.so) $(MAKE) e2e E2E_JOBS=10 E2E_ARGS='-k "not ten_thousand_idle and not 200000000" $(E2E_ARGS)'
+$(B)/late.so: tests/lib/late.c
+	@mkdir -p $(@D)
+	@$(CC) $(WARNINGS) -Werror -D_GNU_SOURCE -O2 -shared -fPIC -o $@ $<
+
 soak: $(B)/weir ## the end-to-end tests that take long
 	@$(MAKE) E2E_ARGS='-m slow' e2e
 

@@ -1,7 +1,9 @@
 /* crew.c - one message to all, one wait for all. */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "daemon/crew.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -23,7 +25,10 @@ static void on_ready(struct worker *w, void *arg)
 static void *thread_main(void *arg)
 {
     struct crew_member *m = arg;
+    char name[16]; /* as top -H shows it */
 
+    (void)snprintf(name, sizeof name, "weir-worker-%u", m->index);
+    (void)pthread_setname_np(pthread_self(), name);
     m->rc = worker_run(m->index, on_ready, m);
     if (m->worker == NULL)
         (void)sem_post(m->told);

@@ -1,4 +1,5 @@
 /* health_thread.c - a scheduler of its own, and calls to it. */
+#define _GNU_SOURCE /* pthread_setname_np */
 #include "daemon/health_thread.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static void *thread_main(void *arg)
 {
     struct health_thread *h = arg;
 
+    (void)pthread_setname_np(pthread_self(), "weir-health");
     (void)metric_thread_open("health");
     h->sched = sched_open("health", false);
     if (h->sched != NULL && fiber_go(NULL, "members", begin, h) == 0)

@@ -29,6 +29,11 @@ def changes(w, address):
     return [(a, b, why) for (name, a, b, why) in found if name == str(address)]
 
 
+def ejections(w):
+    """[(how many, seconds), ...] as the log tells them."""
+    return [(int(n), float(s)) for s, n in re.findall(r"to=ejected \S+ for_s=(\S+) ejections=(\d+)", w.stderr())]
+
+
 def state(w, address):
     for (name, labels), value in w.metrics().items():
         if name == "weir_backend_state" and dict(labels).get("backend") == str(address) and value == 1:
@@ -37,11 +42,12 @@ def state(w, address):
 
 
 def sends(w, n, **kw):
-    """Statuses and bodies of n requests, counted."""
+    """Statuses and bodies of n requests, counted; each is sent when what the one before told is known."""
     got = collections.Counter()
     for _ in range(n):
         res = w.get("/", **kw)
         got[(res.status, res.body)] += 1
+        w.settle()
     return got
 
 
@@ -88,7 +94,7 @@ def test_the_last_one_is_never_taken_out(weir):
 def test_failures_in_a_row_eject_and_the_ejection_ends(weir, backend):
     status = [503]
     a, b = backend(answering(b"a")), backend(moody(status))
-    w = weir(simple(a, b, pool={"outlier": {"consecutive": 3, "eject": "300ms"}}, **ONE))
+    w = weir(simple(a, b, pool={"outlier": {"consecutive": 3, "eject": "2s"}}, **ONE))
     got = sends(w, 20)
     assert got[(503, b"moody")] == 3 and got[(200, b"a")] == 17
     assert changes(w, b)[0] == ("up", "ejected", "consecutive_failures")
@@ -100,10 +106,11 @@ def test_failures_in_a_row_eject_and_the_ejection_ends(weir, backend):
 
 def test_each_ejection_is_longer_than_the_one_before(weir, backend):
     b = backend(moody([503]))
-    w = weir(simple(backend(answering(b"a")), b, pool={"outlier": {"consecutive": 1, "eject": "100ms", "eject_most": "10s"}}, **ONE))
+    w = weir(simple(backend(answering(b"a")), b, pool={"outlier": {"consecutive": 1, "eject": "500ms", "eject_most": "10s"}}, **ONE))
     for n in range(1, 4):
         eventually(lambda: w.get("/").status == 503)
-        eventually(lambda: f"for_s=0.{n} ejections={n}" in w.stderr(), what=f"ejection {n}")
+        _, ejected_for = eventually(lambda: [e for e in ejections(w) if e[0] == n], what=f"ejection {n}")[-1]
+        assert n * 0.5 - 0.3 < ejected_for <= n * 0.5  # it is logged a little later than it began
 
 
 def test_a_success_begins_the_count_anew(weir, backend):

@@ -189,7 +189,7 @@ def test_a_stream_that_stands_still_both_ways_ends(rpc):
 def test_a_deadline_reaches_the_server(rpc, server):
     _, channel = rpc()
     channel.unary_unary("/test.Echo/Unary")(b"", timeout=secs(5))
-    assert 0 < server.remaining[0] <= secs(5)
+    assert 0 < server.remaining[0] <= secs(5.1)  # the client rounds what it sends up
 
 
 def test_a_deadline_that_passes_cancels_the_call_at_the_server(rpc, server):

@@ -171,6 +171,8 @@ class Weir:
         env.setdefault("TSAN_OPTIONS", "exitcode=66:halt_on_error=0")
         # No preexec_fn: then Python forks, and the threads of a gRPC server in this process may abort() when they meet with that.
         limits = ["prlimit", "--core=0"] + ([f"--nofile={self.nofile}"] if self.nofile is not None else [])
+        if "WEIR_PRELOAD" in os.environ:
+            env["LD_PRELOAD"] = os.environ["WEIR_PRELOAD"]
         wrapped = [*limits, "setpriv", "--pdeathsig", "KILL", BINARY, "-c", self.path, *self.args]
 
         with open(self.stderr_path, "ab") as err, open(self.stdout_path, "ab") as out:
@@ -252,7 +254,26 @@ class Weir:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     # -- looking at it ------------------------------------------------------------------------------------------------
+    def settle(self):
+        """
+        Returns when what clients have seen has been noted, too: a worker counts and logs a request after it has sent the
+        answer, and a test that looks at once may be faster.  Each thread answers `fibers` between two fibers, so never
+        between a send and the noting of it; asked once more for each step that a note takes from thread to thread: the
+        connection's fiber, the stream's, the health thread's.
+        """
+        for _ in range(3):
+            try:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(secs(5))
+                    s.connect(self.control)
+                    s.sendall(b"fibers\n")
+                    while s.recv(65536):
+                        pass
+            except OSError:
+                return  # it has none, or has ended
+
     def stderr(self):
+        self.settle()
         with open(self.stderr_path, errors="replace") as f:
             return f.read()
 
@@ -350,6 +371,7 @@ class Weir:
 
     def metrics(self):
         """{'name{label="x"}': value} of /metrics."""
+        self.settle()
         res = self.admin("/metrics")
         assert res.status == 200, res
         return parse_metrics(res.body.decode())
@@ -364,6 +386,7 @@ class Weir:
 
     def ctl(self, *args, timeout=10.0):
         """`weir ctl ...` for this process: a CompletedProcess with text."""
+        self.settle()
         return subprocess.run([BINARY, "ctl", "-s", self.control, *args], capture_output=True, text=True, errors="replace", timeout=secs(timeout), cwd=self.dir)
 
     def reload(self, conf=None, how="ctl"):
