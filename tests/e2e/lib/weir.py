@@ -264,13 +264,13 @@ class Weir:
         for _ in range(3):
             try:
                 with socket.socket(socket.AF_UNIX) as s:
-                    s.settimeout(secs(5))
+                    s.settimeout(secs(1))
                     s.connect(self.control)
                     s.sendall(b"fibers\n")
                     while s.recv(65536):
                         pass
             except OSError:
-                return  # it has none, or has ended
+                return  # it has none, or no descriptor left for one, or has ended
 
     def stderr(self):
         self.settle()
