@@ -245,8 +245,7 @@ ifneq ($(E2E_SRC),)
 e2e: $(B)/weir ## end-to-end tests with the real program (E2E_ARGS='-k name')
 	@tests/lib/js-deps $(BUILD)/js
 	@$(RUN_ENV) WEIR=$(abspath $(B)/weir) WEIR_JS=$(abspath $(BUILD)/js/node_modules) $(if $(filter asan tsan debug,$(VARIANT)),WEIR_SLOW=1) PYTHONDONTWRITEBYTECODE=1 \
-	    $(PYTHON) -m pytest -q -p no:cacheprovider \
-	    $$($(PYTHON) -c 'import xdist' 2>/dev/null && printf '%s' '-n $(E2E_JOBS)') $(E2E_ARGS) $(E2E_TESTS)
+	    tests/lib/run-e2e $(PYTHON) $(E2E_JOBS) $(E2E_ARGS) $(E2E_TESTS)
 else
 e2e:
 	@echo "no end-to-end tests yet"

@@ -22,7 +22,7 @@ enum {
  * 7.6 KiB between them are an SSL, which lives as long as its connection. */
 struct region {
     size_t least, most; /* sizes that belong here; a slot holds `most` */
-    char *base;         /* NULL: there is none */
+    char *base;
     pthread_mutex_t lock;
     uint32_t usable; /* slots whose pages may be touched; the rest are only reserved */
     uint32_t used;   /* the first slot that was never handed out */
@@ -42,25 +42,32 @@ struct kept {
 };
 static _Thread_local struct kept kept[N_REGIONS];
 
+/* The regions stand side by side: a comparison tells that a pointer is none of theirs.  all_size is 0 without them. */
+static uintptr_t all_base;
+static size_t all_size;
+
 static size_t region_size(const struct region *r) { return SLOTS_MOST * r->most; }
 
 static struct region *region_for(size_t size)
 {
     for (struct region *r = regions; r < regions + N_REGIONS; r++)
-        if (size >= r->least && size <= r->most && r->base != NULL)
+        if (size >= r->least && size <= r->most && all_size > 0)
             return r;
     return NULL;
 }
+
+bool tls_memory_is_slot(const void *p) { return (uintptr_t)p - all_base < all_size; }
 
 static struct region *region_of(const void *p)
 {
-    for (struct region *r = regions; r < regions + N_REGIONS; r++)
-        if ((uintptr_t)p - (uintptr_t)r->base < region_size(r) && r->base != NULL)
-            return r;
-    return NULL;
-}
+    struct region *r = regions;
 
-bool tls_memory_is_slot(const void *p) { return region_of(p) != NULL; }
+    if (!tls_memory_is_slot(p))
+        return NULL;
+    while ((uintptr_t)p >= (uintptr_t)r->base + region_size(r))
+        r++;
+    return r;
+}
 
 static char *slot_at(const struct region *r, uint32_t number) { return r->base + number * r->most; }
 
@@ -121,7 +128,7 @@ static void slot_give(struct region *r, void *p)
 
 void *tls_memory_alloc(size_t size, const char *file, int line)
 {
-    struct region *r = region_for(size);
+    struct region *r = size < regions[0].least ? NULL : region_for(size);
     void *p = r != NULL ? slot_take(r) : NULL;
 
     (void)file, (void)line;
@@ -153,11 +160,9 @@ void *tls_memory_realloc(void *p, size_t size, const char *file, int line)
 
 void tls_memory_free(void *p, const char *file, int line)
 {
-    struct region *r = region_of(p);
-
     (void)file, (void)line;
-    if (r != NULL)
-        slot_give(r, p);
+    if (tls_memory_is_slot(p))
+        slot_give(region_of(p), p);
     else
         free(p);
 }
@@ -171,12 +176,23 @@ void tls_memory_thread_ends(void)
     }
 }
 
-static bool reserve(struct region *r)
+static bool reserve(void)
 {
-    void *p = mmap(NULL, region_size(r), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t size = 0;
+    char *base;
 
-    r->base = p != MAP_FAILED ? p : NULL;
-    return r->base != NULL;
+    for (struct region *r = regions; r < regions + N_REGIONS; r++)
+        size += region_size(r);
+    base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return false;
+    all_base = (uintptr_t)base;
+    all_size = size;
+    for (struct region *r = regions; r < regions + N_REGIONS; r++) {
+        r->base = base;
+        base += region_size(r);
+    }
+    return true;
 }
 
 bool tls_memory_start(void)
@@ -184,12 +200,6 @@ bool tls_memory_start(void)
 #if defined(WEIR_ASAN) || defined(WEIR_TSAN)
     return false;
 #else
-    bool all = true;
-
-    if (CRYPTO_set_mem_functions(tls_memory_alloc, tls_memory_realloc, tls_memory_free) != 1)
-        return false;
-    for (struct region *r = regions; r < regions + N_REGIONS; r++)
-        all = (r->base != NULL || reserve(r)) && all;
-    return all;
+    return CRYPTO_set_mem_functions(tls_memory_alloc, tls_memory_realloc, tls_memory_free) == 1 && (all_size > 0 || reserve());
 #endif
 }

@@ -6,6 +6,7 @@ WEIR       the binary (build/weir)          WEIR_SLOW=1   everything waits five 
 WEIR_KEEP  =1 keeps the temporary folders     WEIR_OVER=tls HTTP listeners and their clients speak TLS (lib/over.py)
                                             WEIR_OVER=h2c HTTP listeners and their clients speak HTTP/2 (lib/over_h2c.py)
 WEIR_PRELOAD  a library the proxy is started with (tests/lib/late.c)
+WEIR_FAILED   a file that gets the names of the tests that failed, "!" before those that nothing excuses (tests/lib/run-e2e)
 """
 import os
 import resource
@@ -24,7 +25,7 @@ from lib.backend import Backend, Blackhole, Refusing  # noqa: E402
 from lib.load import FastBackend, Load  # noqa: E402
 from lib.timing import STRETCH, eventually  # noqa: E402
 from lib.tls import Authority  # noqa: E402
-from lib.weir import BINARY, Weir  # noqa: E402
+from lib.weir import BAD_WORDS, BINARY, ENDED_BADLY, Weir  # noqa: E402
 
 
 def pytest_configure(config):
@@ -56,6 +57,17 @@ def pytest_collection_modifyitems(config, items):
 def pytest_sessionstart(session):
     if not os.access(BINARY, os.X_OK):
         pytest.exit(f"no program at {BINARY}: run `make` first", 2)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if "WEIR_FAILED" not in os.environ:
+        return
+    failed = {}
+    for report in terminalreporter.stats.get("failed", []) + terminalreporter.stats.get("error", []):
+        text = report.longreprtext
+        failed[report.nodeid] = failed.get(report.nodeid, False) or bool(BAD_WORDS.search(text) or ENDED_BADLY in text)
+    with open(os.environ["WEIR_FAILED"], "w") as f:
+        f.writelines(f"{'!' if bad else ''}{name}\n" for name, bad in failed.items())
 
 
 @pytest.fixture

@@ -282,8 +282,8 @@ class TlsSocket:
         self.raw.close()
 
     def truncate(self):
-        """Ends the connection without a word of TLS."""
-        self.raw.close()
+        """Ends it without a word of TLS.  No close(): with a ticket unread that would be a reset, which overtakes what was sent."""
+        self.raw.shutdown(socket.SHUT_WR)
 
     def settimeout(self, seconds):
         self.raw.settimeout(seconds)

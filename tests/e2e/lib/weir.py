@@ -21,6 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BINARY = os.environ.get("WEIR") or os.path.join(ROOT, "build", "weir")
 BAD_WORDS = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior|broken promise|stack overflow in fiber|MUST\(")
 
+ENDED_BADLY = "the proxy came to another end"
+
 _ports_used = set()
 
 
@@ -242,9 +244,9 @@ class Weir:
             assert not bad, f"it printed {bad[0]!r}\n{err[-6000:]}"
             if self.expect_exit is not None:
                 assert self.exit_code == self.expect_exit, (
-                    f"{'died' if died_before else 'ended'} with {self.exit_code}, wanted {self.expect_exit}\n{err[-4000:]}")
+                    f"{ENDED_BADLY}: {'died' if died_before else 'ended'} with {self.exit_code}, wanted {self.expect_exit}\n{err[-4000:]}")
             else:
-                assert self.exit_code in (0, 1, -9, -15), f"ended with {self.exit_code}\n{err[-4000:]}"
+                assert self.exit_code in (0, 1, -9, -15), f"{ENDED_BADLY}: {self.exit_code}\n{err[-4000:]}"
         finally:
             self.clean()
 
