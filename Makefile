@@ -89,6 +89,9 @@ endif
 ALL_CFLAGS  = -std=gnu17 $(INCLUDES) $(WARNINGS) $(OPT) -pthread $(LIB_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -Wl,--as-needed $(OPT_LD) $(LDFLAGS)
 ALL_LIBS    = $(LIB_LIBS) -lm
+# The program's malloc(): OpenSSL asks it 600 times a handshake, and glibc's keeps the holes that a burst of them leaves.
+# `make MALLOC_LIBS=` does without.  Sanitizers and valgrind watch glibc's.
+MALLOC_LIBS ?= $(if $(filter release lto,$(VARIANT)),-lmimalloc)
 # tests may have large frames; their warnings are as strict otherwise
 TEST_CFLAGS = $(ALL_CFLAGS) -Wno-frame-larger-than
 
@@ -105,9 +108,9 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_LIB_SRC := $(sort $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)))
 E2E_SRC  := $(wildcard tests/e2e/test_*.py tests/e2e/*/test_*.py)
 HEADERS  := $(wildcard src/*.h src/*/*.h conf/*.h strategies/*.h health/*.h tests/*/*.h)
-C_SRC    := $(filter %.c,$(wildcard src/main.c) $(CORE_SRC) $(UNIT_SRC) $(wildcard tests/lib/*.c) $(SIM_SRC) $(FUZZ_LIB_SRC) $(FUZZ_SRC))
+C_SRC    := $(filter %.c,$(wildcard src/main.c) $(CORE_SRC) $(UNIT_SRC) $(wildcard tests/lib/*.c tests/e2e/lib/*.c) $(SIM_SRC) $(FUZZ_LIB_SRC) $(FUZZ_SRC))
 OUR_C    := $(filter-out tests/%,$(C_SRC))
-SCRIPTS  := $(wildcard .ci/run packaging/install-deps tests/lib/run-unit tests/lib/js-deps tests/bench/run tests/bench/picks tests/bench/exact tests/lib/check-includes tests/lib/check-docs packaging/weir.bash-completion)
+SCRIPTS  := $(wildcard .ci/run packaging/install-deps tests/lib/run-unit tests/lib/run-e2e tests/lib/js-deps tests/bench/run tests/bench/picks tests/bench/exact tests/lib/check-includes tests/lib/check-docs packaging/weir.bash-completion)
 
 obj = $(addprefix $(O)/,$(addsuffix .o,$(basename $(1))))
 CORE_OBJ := $(call obj,$(CORE_SRC))
@@ -117,7 +120,7 @@ SIM_OBJ  := $(call obj,$(SIM_SRC))
 FUZZ_LIB_OBJ := $(call obj,$(FUZZ_LIB_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/%,$(FUZZ_SRC))
 
-.PHONY: all help deps deps-all demo test check unit sim e2e e2e-tls e2e-h2c soak asan tsan valgrind fuzz fuzz-build bench exact aarch64 \
+.PHONY: all help deps deps-all demo test check unit sim e2e e2e-tls e2e-h2c e2e-late soak asan tsan valgrind fuzz fuzz-build bench exact aarch64 \
         format format-check lint lint-gcc lint-clang lint-cppcheck lint-tidy lint-includes lint-shell lint-docs lint-packaging \
         docs docs-strategies install uninstall deb clean lib tests-build need FORCE
 
@@ -134,7 +137,7 @@ $(BUILD)/weir: $(B)/weir FORCE
 
 $(B)/weir: $(O)/src/main.o $(CORE_OBJ) $(B)/link.flags
 	@echo "  LINK $@"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(ALL_LIBS)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(MALLOC_LIBS) $(ALL_LIBS)
 
 # Everything but main: what tests, fuzz targets and benchmarks take their parts from.
 lib: $(B)/libweir.a ## build build/<variant>/libweir.a, all objects but main
@@ -171,8 +174,8 @@ $(O)/%.o: %.S $(B)/cc.flags
 # Says what is missing before the compiler does.
 need:
 	@command -v $(CC) >/dev/null || { echo "weir: no $(CC) here; 'make deps' installs what is missing" >&2; exit 1; }
-	@command -v pkg-config >/dev/null && pkg-config --exists $(LIBS) || { \
-	    echo "weir: one of $(LIBS) is missing; 'make deps' installs what is missing" >&2; exit 1; }
+	@command -v pkg-config >/dev/null && pkg-config --exists $(LIBS) && $(CC) -shared -o /dev/null $(MALLOC_LIBS) 2>/dev/null || { \
+	    echo "weir: one of $(LIBS) $(MALLOC_LIBS:-l%=lib%) is missing; 'make deps' installs what is missing" >&2; exit 1; }
 
 deps: ## install what building and testing need (DEPS="build test bench exact fuzz lint cross deb")
 	@packaging/install-deps $(or $(DEPS),build test)
@@ -261,7 +264,7 @@ e2e-h2c: $(B)/weir ## the end-to-end tests over HTTP/2
 # And with threads that run late.  Left out are two that only move much: they would take minutes.
 e2e-late: $(B)/weir $(B)/late.so ## the end-to-end tests with a proxy that runs late, as on a busy machine
 	@WEIR_PRELOAD=$(abspath $(B)/late.so) $(MAKE) e2e E2E_JOBS=10 E2E_ARGS='-k "not ten_thousand_idle and not 200000000" $(E2E_ARGS)'
-$(B)/late.so: tests/lib/late.c
+$(B)/late.so: tests/e2e/lib/late.c
 	@mkdir -p $(@D)
 	@$(CC) $(WARNINGS) -Werror -D_GNU_SOURCE -O2 -shared -fPIC -o $@ $<
 

@@ -17,7 +17,6 @@
 #include "fiber/stack.h"
 #include "http/h2_session.h"
 #include "net/tls_ctx.h"
-#include "net/tls_memory.h"
 #include "proxy/explain.h"
 
 enum { EXIT_USAGE = 2, HEADERS_MOST = 100 };
@@ -169,7 +168,6 @@ int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
 
-    (void)tls_memory_start(); /* without it there is the heap */
     if (strcmp(first, "-h") == 0 || strcmp(first, "--help") == 0)
         return help();
     if (strcmp(first, "-V") == 0 || strcmp(first, "--version") == 0)

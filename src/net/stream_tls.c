@@ -23,7 +23,6 @@
 #include "net/scratch.h"
 #include "net/spiffe.h"
 #include "net/sys.h"
-#include "net/tls_memory.h"
 #include "net/tls_parts.h"
 
 enum {
@@ -340,7 +339,6 @@ void stream_tls_thread_ends(void)
 {
     free(sealing);
     sealing = NULL;
-    tls_memory_thread_ends();
 }
 
 /* ---- the handshake ---- */

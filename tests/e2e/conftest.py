@@ -5,7 +5,7 @@ both; each ends with its test, and the proxy is judged then (crash, sanitizer re
 WEIR       the binary (build/weir)          WEIR_SLOW=1   everything waits five times as long (sanitizers)
 WEIR_KEEP  =1 keeps the temporary folders     WEIR_OVER=tls HTTP listeners and their clients speak TLS (lib/over.py)
                                             WEIR_OVER=h2c HTTP listeners and their clients speak HTTP/2 (lib/over_h2c.py)
-WEIR_PRELOAD  a library the proxy is started with (tests/lib/late.c)
+WEIR_PRELOAD  a library the proxy is started with (tests/e2e/lib/late.c)
 WEIR_FAILED   a file that gets the names of the tests that failed, "!" before those that nothing excuses (tests/lib/run-e2e)
 """
 import os
