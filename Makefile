@@ -174,8 +174,8 @@ $(O)/%.o: %.S $(B)/cc.flags
 # Says what is missing before the compiler does.
 need:
 	@command -v $(CC) >/dev/null || { echo "weir: no $(CC) here; 'make deps' installs what is missing" >&2; exit 1; }
-	@command -v pkg-config >/dev/null && pkg-config --exists $(LIBS) && $(CC) -shared -o /dev/null $(MALLOC_LIBS) 2>/dev/null || { \
-	    echo "weir: one of $(LIBS) $(MALLOC_LIBS:-l%=lib%) is missing; 'make deps' installs what is missing" >&2; exit 1; }
+	@command -v pkg-config >/dev/null && pkg-config --exists $(LIBS) && $(CC) -print-file-name=$(MALLOC_LIBS:-l%=lib%.so) | grep -q / || { \
+	    echo "weir: one of $(strip $(LIBS) $(MALLOC_LIBS:-l%=lib%)) is missing; 'make deps' installs what is missing" >&2; exit 1; }
 
 deps: ## install what building and testing need (DEPS="build test bench exact fuzz lint cross deb")
 	@packaging/install-deps $(or $(DEPS),build test)
