@@ -4,7 +4,9 @@
  *   http_load origin                              says "port P"; answers 1 KiB
  *   http_load keep PORT CONNECTIONS REQUESTS      one request under way on each connection
  *   http_load short PORT CONNECTIONS REQUESTS     the same, but each request has a connection of its own
+ *   http_load tls PORT CONNECTIONS REQUESTS       like keep, over TLS
  *   http_load idle PORT CONNECTIONS               a request and its answer on each, then nothing; says "idle N"
+ *   http_load tlsidle PORT CONNECTIONS            like idle, over TLS
  *   http_load tunnel PORT CONNECTIONS             the same through a proxy that does not speak HTTP
  *   http_load held PORT CONNECTIONS               a request on each, whose answer the origin owes; the origin says "held N"
  *
@@ -13,6 +15,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,11 +33,13 @@ enum { BODY = 1024, BUFFER = 4096, MOST = 16384, EVENTS = 64, PATIENCE = 20 /* s
 static struct conn {
     size_t len;
     bool held;
+    SSL *ssl; /* of a client over TLS */
     char buf[BUFFER];
 } conns[MOST];
 
 static char answer[BUFFER], request[BUFFER];
 static size_t answer_len, request_len;
+static SSL_CTX *tls; /* NULL: in clear */
 
 static void fail(const char *what)
 {
@@ -81,7 +86,9 @@ static void write_answer(void)
 static bool fill(int fd)
 {
     struct conn *c = &conns[fd];
-    ssize_t r = recv(fd, c->buf + c->len, sizeof c->buf - c->len, 0);
+    char *at = c->buf + c->len;
+    size_t room = sizeof c->buf - c->len;
+    ssize_t r = c->ssl != NULL ? SSL_read(c->ssl, at, (int)room) : recv(fd, at, room, 0);
 
     if (r <= 0)
         return false;
@@ -97,7 +104,12 @@ static size_t head_len(const struct conn *c)
     return end != NULL ? (size_t)(end - c->buf) + 4 : 0;
 }
 
-static bool send_all(int fd, const char *bytes, size_t n) { return send(fd, bytes, n, MSG_NOSIGNAL) == (ssize_t)n; }
+static bool send_all(int fd, const char *bytes, size_t n)
+{
+    SSL *ssl = conns[fd].ssl;
+
+    return (ssl != NULL ? SSL_write(ssl, bytes, (int)n) : send(fd, bytes, n, MSG_NOSIGNAL)) == (ssize_t)n;
+}
 
 static void watch(int ep, int fd)
 {
@@ -198,6 +210,13 @@ static int connected(int port)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0)
         fail("http_load: connect");
+    if (tls != NULL) {
+        SSL *ssl = conns[fd].ssl = SSL_new(tls);
+        if (ssl == NULL || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1) {
+            fprintf(stderr, "http_load: no TLS handshake\n");
+            exit(1);
+        }
+    }
     return fd;
 }
 
@@ -298,9 +317,11 @@ int main(int argc, char **argv)
     if (strcmp(mode, "origin") == 0)
         return origin();
     write_request(mode);
-    if ((strcmp(mode, "keep") == 0 || strcmp(mode, "short") == 0) && n > 0 && requests > 0)
-        return load(port, n, requests, mode[0] == 'k');
-    if ((strcmp(mode, "idle") == 0 || strcmp(mode, "tunnel") == 0 || strcmp(mode, "held") == 0) && n > 0)
+    if (strncmp(mode, "tls", 3) == 0 && (tls = SSL_CTX_new(TLS_client_method())) == NULL)
+        return 1;
+    if ((strcmp(mode, "keep") == 0 || strcmp(mode, "short") == 0 || strcmp(mode, "tls") == 0) && n > 0 && requests > 0)
+        return load(port, n, requests, strcmp(mode, "short") != 0);
+    if ((strcmp(mode, "idle") == 0 || strcmp(mode, "tlsidle") == 0 || strcmp(mode, "tunnel") == 0 || strcmp(mode, "held") == 0) && n > 0)
         return stay(port, n, mode[0] == 'h');
     return 2;
 }

@@ -45,7 +45,7 @@ def build_ours():
 
 
 def build_load():
-    load = compile_c("http_load", here("http_load.c"))
+    load = compile_c("http_load", here("http_load.c"), ["-lssl", "-lcrypto"])
     if load is None:
         sys.exit("bench: the programs do not build")
     return load

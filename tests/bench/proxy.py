@@ -74,16 +74,26 @@ PROXY_CONF = """\
 daemon = {{ workers = 1; control = "off"; pid_file = "{dir}/pid"; }};
 log = {{ level = "warn"; access = "off"; }};
 timeouts = {{ client_idle = "10m"; first_byte = "10m"; tunnel_idle = "10m"; }};
-listeners = ( {{ bind = "127.0.0.1:{port}"; mode = "{mode}"; pool = "origin"; }} );
+listeners = ( {{ bind = "127.0.0.1:{port}"; mode = "{mode}"; pool = "origin"; {tls} }} );
 pools = ( {{ name = "origin"; keepalive = {{ idle = 1000; timeout = "10m"; }}; backends = [ "127.0.0.1:{origin}" ]; }} );
 """
+
+
+TLS_CONF = 'tls = {{ min = "1.3"; certificates = ( {{ cert = "{dir}/cert.pem"; key = "{dir}/key.pem"; }} ); }};'
+
+
+def certificate(to):
+    """One with a P-256 key, signed by itself."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=shop.example", "-addext", "subjectAltName=DNS:shop.example", "-keyout", f"{to}/key.pem", "-out", f"{to}/cert.pem"],
+                   check=True, capture_output=True)
 
 
 class Proxy:
     """The release build with an origin behind it, for a `with` block.  Its end is awaited and has to be a clean one."""
 
-    def __init__(self, load, wrap=(), mode="http"):
-        self.load, self.wrap, self.mode = load, list(wrap), mode
+    def __init__(self, load, wrap=(), mode="http", tls=False):
+        self.load, self.wrap, self.mode, self.tls = load, list(wrap), mode, tls
         self.clients, self.held, self.origin, self.proc = [], 0, None, None
 
     def __enter__(self):
@@ -98,8 +108,11 @@ class Proxy:
     def start(self):
         self.origin = Talker([self.load, "origin"], self.file("origin.log"))
         self.port = free_port()
+        if self.tls:
+            certificate(self.dir)
         with open(self.file("proxy.conf"), "w") as f:
-            f.write(PROXY_CONF.format(dir=self.dir, port=self.port, mode=self.mode, origin=int(self.origin.said("port"))))
+            f.write(PROXY_CONF.format(dir=self.dir, port=self.port, mode=self.mode, origin=int(self.origin.said("port")),
+                                      tls=TLS_CONF.format(dir=self.dir) if self.tls else ""))
         with open(self.file("weir.log"), "w") as log:
             self.proc = subprocess.Popen([*self.wrap, WEIR, "-c", self.file("proxy.conf")], stdin=subprocess.DEVNULL,
                                          stdout=log, stderr=log)
