@@ -197,6 +197,22 @@ static ssize_t move(struct direction *d)
     return got;
 }
 
+/* One end has said all: so the other is told, unless it has, too.  Then the close that follows tells it, since there is nothing
+ * unread to make it a reset; only TLS wants a word before that. */
+static void direction_end(struct direction *d)
+{
+    struct tunnel *t = d->tunnel;
+    bool both;
+
+    d->ended = true;
+    d->from->pd.on_readable = NULL;
+    both = t->up.ended && t->down.ended;
+    if (!both || d->to->tls != NULL)
+        (void)stream_shutdown(d->to);
+    if (both)
+        tunnel_end(t, 0);
+}
+
 static void direction_run(void *arg)
 {
     struct direction *d = arg;
@@ -213,11 +229,7 @@ static void direction_run(void *arg)
     if (t->closing) {
         tunnel_end(t, 0);
     } else if (rc == 0) {
-        d->ended = true;
-        d->from->pd.on_readable = NULL;
-        (void)stream_shutdown(d->to);
-        if (t->up.ended && t->down.ended)
-            tunnel_end(t, 0);
+        direction_end(d);
     } else if (rc != -ERR_AGAIN) {
         tunnel_end(t, (int)rc);
     } else if ((d->from->pd.flags & PD_DOUBT) != 0 && t->idle.when > clock_after(fiber_now(), DOUBT_TIME)) {
