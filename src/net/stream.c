@@ -1,4 +1,4 @@
-/* stream.c - sockets; what has TLS on it goes on to stream_tls.c. */
+/* stream.c - sockets; what has TLS on it goes on to stream_tls_read.c and stream_tls_write.c. */
 #include "net/stream.h"
 
 #include <errno.h>

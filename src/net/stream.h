@@ -17,7 +17,7 @@
 
 struct stream;
 struct stream_tls;
-bool stream_tls_may_read(const struct stream *s); /* stream_tls.h */
+bool stream_tls_may_read(const struct stream *s); /* stream_tls_read.c */
 
 struct stream {
     struct pd pd;

@@ -1,5 +1,6 @@
 /*
- * tls_parts.h - what the files behind tls_ctx.h share; with stream_tls.c and tls_svid.c they alone know OpenSSL.
+ * tls_parts.h - what the files behind tls_ctx.h share; with those behind stream_tls.h and tls_svid.c they alone know
+ * OpenSSL.
  *
  * tls_files.c reads certificates and authorities, tls_names.c has which certificate is for whom, tls_tickets.c the keys of
  * session tickets, tls_sessions.c how long a session lives; tls_ctx.c makes OpenSSL's contexts of all that, and tls_party.c has one end's TLS and notices when it is stale.
