@@ -1,5 +1,5 @@
 /* validate_tls.c - certificates, authorities and identities of listeners, pools and routes. */
-#include "conf/validate_tls.h"
+#include "conf/validate_parts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -389,16 +389,16 @@ static void check_route(struct walk *w, const struct conf_node *item, size_t i, 
         walk_warning(w, (struct walk_at){ &c.group, c.node->at }, "lets nobody in: no listener has tls with client_auth");
 }
 
-void validate_tls(struct walk *w, const struct conf_node *root, struct snapshot *s)
+void validate_tls(const struct check *c)
 {
-    const struct conf_node *listeners = node_find(root, "listeners"), *routes = node_find(root, "routes"),
-                           *pools = node_find(root, "pools");
+    struct walk *w = c->w;
+    struct snapshot *s = c->s;
 
-    find_workload_api(w, root, s);
+    find_workload_api(w, c->root, s);
     for (size_t i = 0; i < s->n_listeners && !w->m->no_memory; i++)
-        check_listener(w, &listeners->v[i], i, s, &s->listeners[i]);
+        check_listener(w, &c->listeners->v[i], i, s, &s->listeners[i]);
     for (size_t i = 0; i < s->n_pools && !w->m->no_memory; i++)
-        check_pool(w, &pools->v[i], i, s, &s->pools[i]);
+        check_pool(w, &c->pools->v[i], i, s, &s->pools[i]);
     for (size_t i = 0; i < s->n_routes && !w->m->no_memory; i++)
-        check_route(w, &routes->v[i], i, s);
+        check_route(w, &c->routes->v[i], i, s);
 }
