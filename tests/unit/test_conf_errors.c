@@ -305,6 +305,13 @@ START_TEST(names_are_unique_among_their_kind)
 }
 END_TEST
 
+START_TEST(a_route_may_not_write_the_name_that_another_has_by_its_position)
+{
+    check_said(GOOD "routes = ( { name = \"route 2\"; path = \"/1\"; pool = \"app\"; },\n  { path = \"/2\"; pool = \"app\"; } );\n",
+               "proxy.conf:4: routes[1].name: \"route 2\" is the name of another route already (line 3)\n");
+}
+END_TEST
+
 START_TEST(nesting_has_a_bound)
 {
     char text[20000];
@@ -1032,6 +1039,7 @@ static void add_traps(TCase *t)
     tcase_add_test(t, both_types_are_named_when_they_differ);
     tcase_add_test(t, a_key_that_stands_twice_is_told_where_it_was_first);
     tcase_add_test(t, names_are_unique_among_their_kind);
+    tcase_add_test(t, a_route_may_not_write_the_name_that_another_has_by_its_position);
     tcase_add_test(t, nesting_has_a_bound);
     tcase_add_test(t, a_nul_in_a_string_is_an_error);
     tcase_add_test(t, other_slips_are_called_by_their_name);
