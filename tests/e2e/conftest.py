@@ -25,7 +25,7 @@ from lib.backend import Backend, Blackhole, Refusing  # noqa: E402
 from lib.load import FastBackend, Load  # noqa: E402
 from lib.timing import STRETCH, eventually  # noqa: E402
 from lib.tls import Authority  # noqa: E402
-from lib.weir import BAD_WORDS, BINARY, ENDED_BADLY, Weir  # noqa: E402
+from lib.weir import BAD_WORDS, BINARY, ENDED_BADLY, Weir, free_port  # noqa: E402
 
 
 def pytest_configure(config):
@@ -103,6 +103,7 @@ def backend():
     yield start
     for b in made:
         b.stop()
+        b.release()
     errors = [e for b in made for e in b.errors]
     assert not errors, f"a backend saw: {errors!r}"
 
@@ -174,11 +175,11 @@ def simple(*backends, listener=None, pool=None, **sections):
 
 @pytest.fixture
 def fast_backend():
-    """fast_backend(name) -> a process that serves HTTP quickly and says its name."""
+    """fast_backend(name) -> a process that serves HTTP quickly and says its name; nobody else gets its port when it is killed."""
     made = []
 
     def start(name="b", **kw):
-        b = FastBackend(name, **kw)
+        b = FastBackend(name, **{"port": free_port(), **kw})
         made.append(b)
         return b
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import simple
-from lib.backend import answering
+from lib.backend import answering, two_of_a_port
 from lib.timing import STRETCH, eventually, ms
 
 ONE = {"daemon": {"workers": 1}}
@@ -114,8 +114,7 @@ def test_a_stopped_process_is_down(weir, fast_backend):
 
 
 def test_a_tcp_check_needs_no_more_than_a_connection(weir, backend):
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
+    s, held = two_of_a_port(socket.AF_INET, "127.0.0.1")
     s.listen(100)
     name = "127.0.0.1:%d" % s.getsockname()[1]
     w = weir(simple(backend(answering(b"a")), name, pool={"health": QUICK}, **ONE))
@@ -124,18 +123,11 @@ def test_a_tcp_check_needs_no_more_than_a_connection(weir, backend):
     s.close()
     eventually(lambda: state(w, name) == "down")
     assert changes(w, name)[-1][2] == "refused"
-
-
-def bound(address=("127.0.0.1", 0)):
-    s = socket.socket()
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(address)
-    return s
+    held.close()
 
 
 def test_a_check_that_passes_ends_what_live_requests_had_found(weir, backend):
-    held = bound()  # the port stays ours while nobody listens there
-    s = bound(held.getsockname())
+    s, held = two_of_a_port(socket.AF_INET, "127.0.0.1")
     s.listen(100)
     name = "127.0.0.1:%d" % s.getsockname()[1]
     w = weir(simple(backend(answering(b"a")), name, pool={"health": {**QUICK, "interval": "1h", "fast_interval": ms(20)}}, **ONE))
@@ -145,11 +137,9 @@ def test_a_check_that_passes_ends_what_live_requests_had_found(weir, backend):
     eventually(lambda: state(w, name) == "down")
     failed = lambda: int(re.search(rf"{name} .* (\d+) of \d+ failed", w.ctl("backends").stdout)[1])
     eventually(lambda: failed() >= 15, 20)  # by now the backend is tried rarely for the refusal's sake
-    s = bound(held.getsockname())
-    s.listen(100)
+    held.listen(100)
     eventually(lambda: state(w, name) == "up")
     assert [x[:2] for x in changes(w, name)] == [("up", "refusing"), ("refusing", "down"), ("down", "up")]
-    s.close()
     held.close()
 
 

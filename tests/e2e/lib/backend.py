@@ -94,6 +94,15 @@ def echo_request(conn):
         conn.answer(200, b"" if req.method == "HEAD" else req.body, head)
 
 
+def two_of_a_port(family, host):
+    """Two sockets with one port of the kernel's choice.  When one that listens is closed, the other refuses, and keeps the port from others."""
+    held, sock = socket.socket(family, socket.SOCK_STREAM), socket.socket(family, socket.SOCK_STREAM)
+    for s, port in ((held, 0), (sock, None)):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind((host, held.getsockname()[1] if port is None else port))
+    return sock, held
+
+
 class Backend:
     def __init__(self, handler=None, kind="tcp", path=None, backlog=1024, keep_raw=True, tls=None):
         self.tls = tls  # an ssl.SSLContext; handshakes that fail are kept in .refused
@@ -105,19 +114,17 @@ class Backend:
         self.connections = 0
         self.open = set()
         self.lock = threading.Lock()
-        self.kind = kind
+        self.kind, self.held = kind, None
         if kind == "unix":
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.sock.bind(path)
             self.address, self.text = path, f"unix:{path}"
         elif kind == "tcp6":
-            self.sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-            self.sock.bind(("::1", 0))
+            self.sock, self.held = two_of_a_port(socket.AF_INET6, "::1")
             self.address = self.sock.getsockname()[:2]
             self.text = f"[::1]:{self.address[1]}"
         else:
-            self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            self.sock.bind(("127.0.0.1", 0))
+            self.sock, self.held = two_of_a_port(socket.AF_INET, "127.0.0.1")
             self.address = self.sock.getsockname()
             self.text = f"127.0.0.1:{self.address[1]}"
         self.sock.listen(backlog)
@@ -195,6 +202,7 @@ class Backend:
                 pass
 
     def stop(self):
+        """Connections are refused from now on; the port stays ours until release()."""
         self.stopping = True
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -207,6 +215,10 @@ class Backend:
                 os.unlink(self.address)
             except OSError:
                 pass
+
+    def release(self):
+        if self.held is not None:
+            self.held.close()
 
 
 class Refusing:

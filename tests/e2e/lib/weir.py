@@ -23,22 +23,28 @@ BAD_WORDS = re.compile(r"AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime 
 
 ENDED_BADLY = "the proxy came to another end"
 
-_ports_used = set()
+_ports_used = {}  # port -> what keeps others of these tests from it
 
 
 def free_port():
-    """A port that nobody listens on, outside the range that outgoing connections take theirs from."""
+    """
+    A port that nobody listens on, outside the range that outgoing connections take theirs from.  No other process of these
+    tests is given it while we live, though it is not bound yet or let go of in between: an abstract socket stands for it.
+    """
     while True:
         port = random.SystemRandom().randrange(10240, 32700)
         if port in _ports_used:
             continue
+        ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
+            ours.bind(f"\0weir-e2e-port-{port}")
             for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
                 with socket.socket(family, socket.SOCK_STREAM) as s:
                     s.bind((host, port))
         except OSError:
+            ours.close()
             continue
-        _ports_used.add(port)
+        _ports_used[port] = ours
         return port
 
 
