@@ -288,7 +288,10 @@ def test_garbage_ends_the_connection(https, authority, garbage):
     w, b = https()
     with Client(w.address()) as c:
         c.try_send(garbage)
-        c.half_close()
+        try:
+            c.half_close()
+        except OSError:  # the proxy was quicker to end it
+            pass
         c.read_all()
     with served(w, client_context(authority.cert)) as c:
         assert c.request(host="site.example").status == 200

@@ -158,9 +158,7 @@ class Backend:
                 conn.sock.shake()
             except OSError as e:
                 self.refused.append(e)
-                with self.lock:
-                    self.open.discard(conn)
-                conn.sock.raw.close()
+                self.leave(conn)
                 return
         try:
             self.handler(conn)
@@ -178,9 +176,22 @@ class Backend:
             if not self.stopping:
                 self.errors.append(e)
         finally:
-            with self.lock:
-                self.open.discard(conn)
             conn.close()
+            with self.lock:  # not before: who sees it gone may count on the end having been sent
+                self.open.discard(conn)
+
+    def leave(self, conn):
+        """After a handshake that failed: a close() with a request unread would be a reset, which may overtake our alert."""
+        raw = conn.sock.raw
+        try:
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(65536):
+                pass
+        except OSError:
+            pass
+        raw.close()
+        with self.lock:
+            self.open.discard(conn)
 
     def __str__(self):
         return self.text
