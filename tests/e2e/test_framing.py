@@ -8,7 +8,7 @@ import pytest
 
 from conftest import simple
 from lib.backend import Backend, echo_request
-from lib.client import chunk, chunks, request_bytes
+from lib.client import Client, chunk, chunks, request_bytes
 from lib.timing import eventually
 from lib.weir import Weir
 from lib.wire import read_response_head
@@ -403,6 +403,14 @@ def test_no_mangled_request_brings_the_proxy_down(clean):
             out = c.read_all()
             assert out == b"" or out.startswith(b"HTTP/1.1 "), out[:100]
     assert w.get("/after").status == 200
+    # What was cut may reach the backend only now, and would be taken for the next test's: its connections are ended, all that
+    # have come before one of ours are known, and all of those are seen to the end.
+    w.settle()
+    b.close_open()
+    eventually(lambda: w.metric("weir_upstream_connections") == 0)
+    with Client(b.address) as c:
+        c.request("GET", "/last")
+    eventually(lambda: not b.open)
     b.errors[:] = [e for e in b.errors if "Malformed" in type(e).__name__]
     assert b.errors == [], "the backend got a malformed request"
 

@@ -225,6 +225,7 @@ def test_timeouts_and_limits_change_with_a_reload(pair):
 def test_the_access_log_may_move_with_a_reload(pair):
     w, b = pair()
     w.get("/old")
+    eventually(lambda: len(w.access()) == 1)
     conf = conf_of(w)
     conf["log"] = {"access": w.access_path + ".new", "format": "json"}
     w.reload(conf)
@@ -358,8 +359,7 @@ def memory_after(pair, times, warm):
     before, fds = w.rss(), w.fds()
     some(times)
     eventually(lambda: w.fds() <= fds + 4)
-    grown = w.rss() - before
-    assert grown < (1024 << 10) * STRETCH * STRETCH, f"{grown >> 10} KiB more after {times} reloads"
+    eventually(lambda: w.rss() - before < (1024 << 10) * STRETCH * STRETCH, what=f"as much memory as before {times} reloads")
 
 
 def test_signals_in_quick_succession_end_in_the_last_file(pair):

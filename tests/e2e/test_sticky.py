@@ -374,6 +374,7 @@ def test_a_full_backend_sends_its_client_elsewhere(weir, backend):
         assert where(w, cookie) == (1, True)
         gate["busy"] = False
         assert c.answer().body == b"0"
+    w.settle()
     assert where(w, cookie) == (0, False)
 
 

@@ -262,7 +262,7 @@ class Blackhole:
         self.fill = []
         for _ in range(8):
             s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            s.settimeout(secs(0.1))
+            s.settimeout(secs(0.4))  # a busy machine may let wait for what it will take
             try:
                 s.connect(self.address)
             except socket.timeout:

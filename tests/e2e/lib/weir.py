@@ -69,6 +69,7 @@ class Notify:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(path)
         self.messages = []  # (time, text)
+        self.marks = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -80,14 +81,31 @@ class Notify:
                 return
             if not data:
                 return
+            if data.startswith(b"\0"):
+                self.marks = int(data[1:])
+                continue
             for line in data.decode(errors="replace").split("\n"):
                 if line:
                     self.messages.append((time.monotonic(), line))
 
+    def settle(self):
+        """Returns when all that has been sent has been read: our thread may be slower than who looks."""
+        mark = self.marks + 1
+        end = time.monotonic() + secs(5)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.sendto(b"\0%d" % mark, self.path)
+        except OSError:
+            return  # it has been stopped
+        while self.marks < mark and self.thread.is_alive() and time.monotonic() < end:
+            time.sleep(0.0002)
+
     def count(self, text):
+        self.settle()
         return sum(1 for _, m in self.messages if m == text)
 
     def lines(self):
+        self.settle()
         return [m for _, m in self.messages]
 
     def stop(self):
@@ -292,7 +310,7 @@ class Weir:
     def access_lines(self, path=None):
         try:
             with open(path or self.access_path, errors="replace") as f:
-                return [line for line in f.read().split("\n") if line]
+                return [line for line in f.read().split("\n")[:-1] if line]  # what has no end yet is being written
         except FileNotFoundError:
             return []
 
