@@ -359,11 +359,11 @@ def test_a_backend_registers_itself_and_goes_when_it_falls_silent(weir, named):
     a = named("a")
     w = weir(conf(type="heartbeat"))
     assert w.get("/").status == 503
-    assert register(w, a, query="?ttl=1s")[0] == 201
+    assert register(w, a, query="?ttl=3s")[0] == 201
     eventually(lambda: w.get("/").status == 200)
     for _ in range(3):
-        assert register(w, a, query="?ttl=1s")[0] == 200
-    eventually(lambda: w.get("/").status == 503)
+        assert register(w, a, query="?ttl=3s")[0] == 200
+    eventually(lambda: w.get("/").status == 503, 10)
 
 
 def test_a_registration_can_be_taken_back(weir, named):

@@ -94,23 +94,23 @@ def test_the_last_one_is_never_taken_out(weir):
 def test_failures_in_a_row_eject_and_the_ejection_ends(weir, backend):
     status = [503]
     a, b = backend(answering(b"a")), backend(moody(status))
-    w = weir(simple(a, b, pool={"outlier": {"consecutive": 3, "eject": "2s"}}, **ONE))
-    got = sends(w, 20)
-    assert got[(503, b"moody")] == 3 and got[(200, b"a")] == 17
+    w = weir(simple(a, b, pool={"outlier": {"consecutive": 3, "eject": "3s"}}, **ONE))
+    got = sends(w, 12)
+    assert got[(503, b"moody")] == 3 and got[(200, b"a")] == 9
     assert changes(w, b)[0] == ("up", "ejected", "consecutive_failures")
     status[0] = 200
-    eventually(lambda: state(w, b) == "up", what="the end of the ejection")
+    eventually(lambda: state(w, b) == "up", 10, what="the end of the ejection")
     assert changes(w, b)[-1] == ("ejected", "up", "ejection_over")
     assert sends(w, 10)[(200, b"moody")] == 5
 
 
 def test_each_ejection_is_longer_than_the_one_before(weir, backend):
     b = backend(moody([503]))
-    w = weir(simple(backend(answering(b"a")), b, pool={"outlier": {"consecutive": 1, "eject": "500ms", "eject_most": "10s"}}, **ONE))
+    w = weir(simple(backend(answering(b"a")), b, pool={"outlier": {"consecutive": 1, "eject": "1s", "eject_most": "20s"}}, **ONE))
     for n in range(1, 4):
-        eventually(lambda: w.get("/").status == 503)
+        eventually(lambda: w.get("/").status == 503, 10)
         _, ejected_for = eventually(lambda: [e for e in ejections(w) if e[0] == n], what=f"ejection {n}")[-1]
-        assert n * 0.5 - 0.3 < ejected_for <= n * 0.5  # it is logged a little later than it began
+        assert n - 1 < ejected_for <= n  # it is logged a little later than it began
 
 
 def test_a_success_begins_the_count_anew(weir, backend):
@@ -185,7 +185,7 @@ def test_a_closed_kept_connection_is_no_failure(weir, backend):
     b = backend(answering(b"b", then_close=True))
     w = weir(simple(backend(answering(b"a")), b, pool={"outlier": {"consecutive": 1}}, **ONE))
     got = sends(w, 40)  # what met a closed connection may have gone to the other one
-    assert sum(got.values()) == 40 and got[(200, b"b")] >= 15 and all(status == 200 for status, _ in got), got
+    assert sum(got.values()) == 40 and got[(200, b"b")] > 5 and all(status == 200 for status, _ in got), got
     assert changes(w, b) == []
 
 
@@ -204,12 +204,12 @@ def test_a_backend_killed_under_load_fails_no_request(weir, fast_backend, load):
     doomed, safe = fast_backend("doomed"), fast_backend("safe")
     w = weir(simple(doomed, safe, daemon={"workers": 2}))
     running = load(w.address(), keep=8, fresh=4)
-    eventually(lambda: w.metric("weir_requests_total") > 300)
+    eventually(lambda: w.metric("weir_requests_total") > 300, 20)
     doomed.kill()
     # the requests that were under way may have failed first, and so many in a row eject
     eventually(lambda: state(w, doomed) in ("refusing", "ejected"), 15, what="the backend being out")
     before = w.metric("weir_requests_total")
-    eventually(lambda: w.metric("weir_requests_total") > before + 300)
+    eventually(lambda: w.metric("weir_requests_total") > before + 300, 20)
     report = running.stop()
     assert report["failed"] == []
     # once for each worker, and once more when it is tried again

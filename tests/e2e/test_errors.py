@@ -119,7 +119,7 @@ def test_no_route_is_a_404(weir, backend):
 
 
 def test_a_slow_request_head_is_a_408(pair):
-    w, b = pair(timeouts={"request_header": ms(150)}, listener=TOLD)
+    w, b = pair(timeouts={"request_header": ms(1000)}, listener=TOLD)
     with w.client() as c:
         c.send(b"GET / HTTP/1.1\r\n")
         res = c.answer()

@@ -362,7 +362,7 @@ def test_an_idle_connection_holds_no_fiber(h2pair):
 
 
 def test_an_idle_connection_ends_with_goaway(h2pair):
-    w, _, c = h2pair(timeouts={"client_idle": "300ms"})
+    w, _, c = h2pair(timeouts={"client_idle": "1s"})
     c.request()
     goaway = c.wait_end()
     assert (goaway.error_code, goaway.last_stream_id) == (NO_ERROR, 1)

@@ -213,7 +213,7 @@ def test_weights_change_with_a_reload(weir, backend):
 def test_timeouts_and_limits_change_with_a_reload(pair):
     w, b = pair()
     conf = conf_of(w)
-    conf["timeouts"] = {"request_header": ms(100)}
+    conf["timeouts"] = {"request_header": ms(1000)}
     conf["limits"] = {"request_body": "10"}
     w.reload(conf)
     with w.client() as c:

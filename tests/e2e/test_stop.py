@@ -177,10 +177,10 @@ def test_stopping_is_told(pair):
 
 
 def test_the_watchdog_is_pinged_while_the_workers_turn(pair):
-    w, b = pair(weir_args={"env": {"WATCHDOG_USEC": str(int(200000 * STRETCH))}})
-    eventually(lambda: w.notify.count("WATCHDOG=1") >= 4, what="WATCHDOG=1")
+    w, b = pair(weir_args={"env": {"WATCHDOG_USEC": str(int(2000000 * STRETCH))}})
+    eventually(lambda: w.notify.count("WATCHDOG=1") >= 3, 10, what="WATCHDOG=1")
     times = [t for t, m in w.notify.messages if m == "WATCHDOG=1"]
-    assert max(b - a for a, b in zip(times, times[1:])) < 0.2 * STRETCH
+    assert max(b - a for a, b in zip(times, times[1:])) < 2 * STRETCH
 
 
 def test_no_watchdog_is_pinged_unless_asked_for(pair):

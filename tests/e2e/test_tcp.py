@@ -144,8 +144,8 @@ def test_connections_are_spread_round_robin(weir, backend):
 
 def test_an_idle_connection_ends_after_its_time(tcp):
     w, b = tcp(timeouts={"tunnel_idle": ms(150)})
+    began = time.monotonic()
     with w.client() as c:
-        began = time.monotonic()
         assert c.at_end()
         assert time.monotonic() - began >= 0.1
     assert eventually(lambda: w.access())[0]["reason"] == "tunnel_idle"

@@ -239,7 +239,7 @@ def test_one_ticket_is_sent(https):
 
 def test_tickets_outlive_one_rotation_of_keys_and_a_reload_but_not_two(weir, backend, site):
     b = backend()
-    w = weir({"daemon": {"ticket_rotation": "1s"}, "listeners": [{"pool": "app", **tls(site)}], "pools": [{"name": "app", "backends": [b]}]})
+    w = weir({"daemon": {"ticket_rotation": "2s"}, "listeners": [{"pool": "app", **tls(site)}], "pools": [{"name": "app", "backends": [b]}]})
     context = client_context()
     _, session = resumes(w, context, None)
     w.reload()

@@ -165,13 +165,13 @@ def test_sessions_are_taken_up(behind):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_session_ends_with_the_certificate_that_the_backend_showed(behind, version):
     ca = Authority(name="Brief")
-    context = ca.server_context(ca.issue("app.internal", lasts=secs(4)))
+    context = ca.server_context(ca.issue("app.internal", lasts=secs(6)))
     context.maximum_version = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}[version]
     w, b = behind(context=context, workers=1, tls={"ca": ca.cert}, pool={"keepalive": {"idle": 0}})
     for _ in range(3):
         assert w.get().status == 200
     assert w.metric("weir_tls_handshakes_resumed_total", side="backend") == 2
-    eventually(lambda: w.get().status == 502, 10, "the certificate is no good any more", every=0.2)
+    eventually(lambda: w.get().status == 502, 15, "the certificate is no good any more", every=0.2)
     refused(w, "backend_certificate_refused")
 
 

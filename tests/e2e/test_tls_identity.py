@@ -140,7 +140,7 @@ class Caller:
 def test_a_session_ends_with_what_its_client_was_verified_by(weir, backend, authority, what):
     """In both versions, with tickets and without, and however often it has been taken up."""
     ca, site, b = Authority(name="Brief"), authority.issue("site.example"), backend()
-    lasts = secs(5)
+    lasts = secs(7)
     if what == "intermediate":
         below = Authority(name="Below", by=ca, lasts=lasts)
         who = below.issue("web.example")
@@ -153,7 +153,7 @@ def test_a_session_ends_with_what_its_client_was_verified_by(weir, backend, auth
     callers = [Caller(w, listener, who, version) for listener in ("tickets", "kept") for version in ("1.2", "1.3")]
     for c in callers:
         assert [c.call(c.session), c.call(c.session), c.call(c.session)] == [False, True, True], (c.listener, c.context.maximum_version)
-    eventually(lambda: callers[0].call(None) is None, 10, "the certificate is no good any more", every=0.2)
+    eventually(lambda: callers[0].call(None) is None, 15, "the certificate is no good any more", every=0.2)
     for c in callers:
         assert c.is_refused(), (c.listener, c.context.maximum_version)
 

@@ -188,9 +188,9 @@ def test_traffic_in_one_direction_keeps_a_tunnel_open(pair):
         conn.read_request()
         conn.send(SWITCH)
         for _ in range(10):
-            time.sleep(0.05 * STRETCH)
+            time.sleep(0.15 * STRETCH)
             conn.send(b".")
-    w, b = pair(handler, timeouts={"tunnel_idle": ms(200)})
+    w, b = pair(handler, timeouts={"tunnel_idle": ms(1000)})
     with open_tunnel(w) as c:
         assert c.read_all() == b"." * 10
 

@@ -60,7 +60,7 @@ class Load:
         assert self.proc.stdout.readline() == b"running\n"
         self.report = None
 
-    def stop(self, timeout=20.0):
+    def stop(self, timeout=40.0):
         """Ends it; every worker finishes what it has begun first."""
         out, _ = self.proc.communicate(b"stop\n", secs(timeout))
         self.report = json.loads(out)
@@ -307,7 +307,7 @@ async def load_main(plan):
     print("running", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     state.stopping.set()
-    done, left = await asyncio.wait(tasks, timeout=10) if tasks else ((), ())
+    done, left = await asyncio.wait(tasks, timeout=secs(30)) if tasks else ((), ())
     for t in left:
         t.cancel()
         state.bad("hung", "a client did not end")
