@@ -166,7 +166,7 @@ def test_node_with_its_agent_is_served(site):
 
 @needs("wrk")
 def test_wrk_sees_no_error(site):
-    done = sh("wrk", "-t", "1", "-c", "32", "-d", "2s", site.url("/"))
+    done = sh("wrk", "-t", "1", "-c", "32", "-d", "2s", "--timeout", "20s", site.url("/"))
     out = done.stdout.decode()
     assert done.returncode == 0 and "Socket errors" not in out and "Non-2xx" not in out, out
     assert int(re.search(r"(\d+) requests in", out)[1]) > 100
@@ -252,7 +252,7 @@ def test_nginx_behind_serves_files_ranges_and_conditions(weir, nginx, folder):
 def test_nginx_behind_that_closes_its_connections_often_fails_nobody(weir, nginx, load):
     w = weir(simple(nginx("keepalive_requests 7; keepalive_timeout 1; location / { return 200 'hi'; }")))
     x = load(w.address(), keep=8, fresh=4, posts=0, pace=0.001)
-    eventually(lambda: w.metric("weir_requests_total", code=200) > 1500, 20)
+    eventually(lambda: w.metric("weir_requests_total", code=200) > 1500, 40)
     report = x.stop()
     assert report["failed"] == [], report["failed"][:5]
 

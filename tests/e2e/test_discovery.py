@@ -37,8 +37,9 @@ def named(backend):
     return lambda name: backend(answering(name.encode()))
 
 
-def conf(**discovery):
-    return {"listeners": [{"name": "web", "pool": "app"}], "pools": [{"name": "app", "discovery": discovery}]}
+def conf(workers=2, **discovery):
+    """One worker, where shares are counted: each has a turn of its own."""
+    return {"daemon": {"workers": workers}, "listeners": [{"name": "web", "pool": "app"}], "pools": [{"name": "app", "discovery": discovery}]}
 
 
 def by_dns(dns, port, **more):
@@ -115,7 +116,7 @@ def test_srv_records_say_port_weight_and_who_waits(weir, dns, named):
     a, b, c = named("a"), named("b"), named("c")
     dns.set_a("host.test", "127.0.0.1")
     dns.set_srv("app.test", (10, 3, a.address[1], "host.test"), (10, 1, b.address[1], "host.test"), (20, 1, c.address[1], "host.test"))
-    w = weir(conf(type="dns-srv", name="app.test", servers=[dns.text], ttl_least="100ms"))
+    w = weir(conf(1, type="dns-srv", name="app.test", servers=[dns.text], ttl_least="100ms"))
     eventually(lambda: w.get("/").status == 200)
     got = [w.get("/").body for _ in range(40)]
     assert (got.count(b"a"), got.count(b"b"), got.count(b"c")) == (30, 10, 0)
@@ -150,7 +151,7 @@ def test_a_backend_added_to_the_file_serves(listed, named):
 
 def test_a_changed_weight_counts(listed, named):
     a, b = named("a"), named("b")
-    w, put = listed(a, b)
+    w, put = listed(a, b, workers=1)
     eventually(lambda: names(w) == {b"a", b"b"})
     put({"address": str(a), "weight": 3}, b)
     eventually(lambda: [w.get("/").body for _ in range(40)].count(b"a") == 30)
@@ -284,7 +285,7 @@ def test_a_reload_does_not_wait_for_a_source_that_was_silent_before(weir, dns):
 def test_keys_of_etcd_are_backends(weir, etcd, named):
     a, b = named("a"), named("b")
     etcd.put("/w/1", address=str(a))
-    w = weir(conf(type="etcd", endpoints=[etcd.text], prefix="/w/"))
+    w = weir(conf(1, type="etcd", endpoints=[etcd.text], prefix="/w/"))
     eventually(lambda: w.get("/").status == 200)
     etcd.put("/w/2", address=str(b), weight=3)
     eventually(lambda: [w.get("/").body for _ in range(40)].count(b"b") == 30)
@@ -368,7 +369,7 @@ def test_a_backend_registers_itself_and_goes_when_it_falls_silent(weir, named):
 
 def test_a_registration_can_be_taken_back(weir, named):
     a, b = named("a"), named("b")
-    w = weir(conf(type="heartbeat"))
+    w = weir(conf(1, type="heartbeat"))
     register(w, a, query="?ttl=1h")
     register(w, b, query="?ttl=1h", body={"weight": 3})
     eventually(lambda: [w.get("/").body for _ in range(40)].count(b"b") == 30)

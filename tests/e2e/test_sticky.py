@@ -442,7 +442,7 @@ def test_the_same_key_goes_to_the_same_backend_and_different_ones_are_spread(has
     w = hashed(key)
     went = {}
     for round_ in range(3):
-        for i in range(60):
+        for i in range(120):
             target, headers = KEYS[key](i)
             res = w.get(target, headers=headers)
             assert went.setdefault(i, res.body) == res.body
@@ -452,7 +452,7 @@ def test_the_same_key_goes_to_the_same_backend_and_different_ones_are_spread(has
 @pytest.mark.parametrize("key", [k for k in KEYS if k not in ("path", "host")] + ["sni"])
 def test_without_the_key_chance_decides(hashed, key):
     w = hashed(key)
-    assert len({w.get("/").body for _ in range(60)}) == 4
+    assert len({w.get("/").body for _ in range(120)}) == 4
 
 
 def test_a_client_is_its_address(hashed):
@@ -481,7 +481,7 @@ def test_behind_a_trusted_proxy_a_client_is_whom_that_names(hashed):
     w = hashed("client_ip", daemon={"trusted_proxies": ["127.0.0.1"]})
     went = {}
     for _ in range(3):
-        for i in range(24):
+        for i in range(120):
             body = w.get("/", headers={"X-Forwarded-For": f"1.1.1.{i}, 203.0.113.{i}"}).body
             assert went.setdefault(i, body) == body
     assert len(set(went.values())) == 4

@@ -60,7 +60,7 @@ def test_a_client_has_one_backend_where_no_key_is_written(weir, backend, strateg
 @pytest.mark.parametrize("strategy", HASHING)
 def test_two_proxies_agree_on_each_key_however_the_backends_are_listed(weir, backend, strategy):
     backends = named(backend, 4)
-    keys, pool = [f"k{i}" for i in range(60)], {"strategy": strategy, "hash": {"key": "header:x-key"}}
+    keys, pool = [f"k{i}" for i in range(120)], {"strategy": strategy, "hash": {"key": "header:x-key"}}
     one = weir(simple(*backends, pool=pool))
     other = weir(simple(*reversed(backends), pool=pool))
     met = by_key(one, keys)

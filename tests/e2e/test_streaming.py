@@ -117,6 +117,7 @@ def test_a_large_upload_arrives_whole_in_bounded_memory(pair, total, chunked):
     assert watch.grown < MEMORY, f"memory grew by {watch.grown >> 20} MiB"
 
 
+@pytest.mark.timeout(300 * STRETCH)  # how long it takes is the machine's affair
 def test_one_gibibyte_each_way_at_once_with_its_hash(pair):
     """The two directions of different clients at the same time; the full size of the promise."""
     total = GIB if STRETCH == 1 and not over_h2c.ON else 64 * MIB  # of frames Python makes little a second

@@ -269,13 +269,13 @@ def test_a_backend_killed_under_load_fails_no_get(weir, fast_backend, load):
     w = weir(simple(a, b))
     x = load(w.address(), keep=8, fresh=4)
     for _ in range(3):
-        eventually(lambda: w.metric("weir_requests_total", code=200) > 100, 10)
+        eventually(lambda: w.metric("weir_requests_total", code=200) > 100, 20)
         a.kill()
         before = w.metric("weir_requests_total", code=200)
-        eventually(lambda: w.metric("weir_requests_total", code=200) > before + 200, 10)
+        eventually(lambda: w.metric("weir_requests_total", code=200) > before + 200, 20)
         a = fast_backend("a", port=a.port)
         before = w.metric("weir_requests_total", code=200)
-        eventually(lambda: w.metric("weir_requests_total", code=200) > before + 200, 10)
+        eventually(lambda: w.metric("weir_requests_total", code=200) > before + 200, 20)
     report = x.stop()
     assert report["failed"] == [], report["failed"][:10]
     assert set(report["names"]) == {"a", "b"}

@@ -123,11 +123,12 @@ def test_new_identities_are_taken_up_under_load_without_a_failed_request(weir, b
         before = served(w)
         a.give(svid(prod, WEB))
         eventually(lambda: served(w)[0] != before[0], 10, "the new identity")
+    eventually(lambda: done[0] > 50 or failures, 30)
     stop.set()
     for t in threads:
         t.join()
     assert not failures, failures
-    assert done[0] > 50 and w.metric("weir_failures_total") == 0
+    assert w.metric("weir_failures_total") == 0
     assert a.opened == 1
 
 
