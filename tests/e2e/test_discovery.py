@@ -191,6 +191,7 @@ def test_a_backend_that_leaves_finishes_what_it_has_begun(listed, backend, named
     assert began.wait(secs(10))
     put(b)
     eventually(lambda: "backend.left" in w.stderr())
+    w.settle()  # that line comes before the new list is in effect
     assert w.get("/").body == b"b"
     go.set()
     t.join()
