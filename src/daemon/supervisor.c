@@ -305,7 +305,7 @@ static bool open_control(struct supervisor *s, struct buf *why)
     return true;
 }
 
-static int write_pid_file(const char *path, struct buf *why)
+static int write_pid_file(struct supervisor *s, const char *path, struct buf *why)
 {
     char text[16];
     int fd, n, rc = 0;
@@ -318,6 +318,7 @@ static int write_pid_file(const char *path, struct buf *why)
         buf_printf(why, "daemon.pid_file: %s: %s", path, strerror(errno));
         rc = -ERR_IO;
     }
+    s->pid_file_is_ours = rc == 0;
     if (fd >= 0)
         (void)close(fd);
     return rc;
@@ -325,7 +326,7 @@ static int write_pid_file(const char *path, struct buf *why)
 
 static void remove_pid_file(const struct supervisor *s)
 {
-    const char *path = s->boot != NULL ? s->boot->daemon.pid_file : NULL;
+    const char *path = s->pid_file_is_ours ? s->boot->daemon.pid_file : NULL; /* it may be another one's, which goes on */
 
     if (path != NULL && unlink(path) < 0 && errno != ENOENT)
         log_debug("daemon.pid_file_left", "path=%s error=\"%m\"", path);
@@ -340,7 +341,7 @@ static bool open_all(struct supervisor *s, unsigned n, struct buf *why)
     limits_read(&s->room);
     if (!told(limits_connections(s->conf->limits.connections, &s->room, &most, why), why))
         return false;
-    atomic_store(&connections.most, most);
+    limits_apply(most, &s->room);
     if (!told(privileges_look_up(d->user, &s->who, why), why) ||
         !told(listener_set_open(s->conf, NULL, n, &s->listeners, why), why))
         return false;
@@ -350,7 +351,7 @@ static bool open_all(struct supervisor *s, unsigned n, struct buf *why)
         return false;
     if (s->who.other && control_chown(&s->control, s->who.uid, s->who.gid) < 0)
         log_warn("control.owner", "error=\"%m\"");
-    return told(write_pid_file(d->pid_file, why), why) && told(privileges_drop(d->user, &s->who, why), why);
+    return told(write_pid_file(s, d->pid_file, why), why) && told(privileges_drop(d->user, &s->who, why), why);
 }
 
 static bool open_log(const struct log_conf *l, unsigned n)

@@ -57,6 +57,7 @@ struct supervisor {
     struct fiber_mutex changing; /* a reload, or a drain, has begun */
     struct fiber_sem end;        /* given once for each reason to end */
     bool reload_asked;           /* by a signal, and not begun yet */
+    bool pid_file_is_ours;
     bool left_over;              /* connections were cut off at the end */
     bool failed;                 /* it could not start */
     struct control control;

@@ -151,6 +151,13 @@ def test_a_pid_file_that_cannot_be_written_stops_the_start():
     assert "/no/such/folder/pid" in said
 
 
+def test_a_start_that_fails_leaves_the_pid_file_of_the_one_that_runs(weir, backend, tmp_path):
+    w = weir(simple(backend(), daemon={"pid_file": str(tmp_path / "pid")}))
+    second = run("-c", w.path)
+    assert second.returncode == 1 and "in use" in second.stderr
+    assert (tmp_path / "pid").read_text() == f"{w.pid}\n"
+
+
 def test_an_admin_address_in_use_stops_the_start():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
