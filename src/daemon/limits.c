@@ -1,6 +1,7 @@
 /* limits.c - descriptors and memory, and what they allow. */
 #include "daemon/limits.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +10,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "net/splice.h"
+#include "proxy/worker.h"
 
 enum { CONNECTIONS_MOST = 10000000 };
 
@@ -100,4 +103,18 @@ int limits_connections(uint32_t configured, const struct limits_room *room, uint
                    (unsigned long long)configured * (LIMITS_CONNECTION_BYTES >> 10) >> 10, (unsigned long long)(room->memory >> 20));
     *out = configured;
     return 0;
+}
+
+uint32_t limits_pipes(uint32_t n, const struct limits_room *room)
+{
+    uint64_t own = own_files(room->files), taken = 2ull * n + own;
+    uint64_t spare = (room->files > taken ? room->files - taken : 0) + (own > LIMITS_FILES_KEPT_BACK ? own - LIMITS_FILES_KEPT_BACK : 0);
+
+    return spare / 2 < UINT32_MAX ? (uint32_t)(spare / 2) : UINT32_MAX;
+}
+
+void limits_apply(uint32_t n, const struct limits_room *room)
+{
+    atomic_store(&connections.most, n);
+    splice_pipes_most(limits_pipes(n, room));
 }

@@ -216,7 +216,7 @@ static void swap(struct attempt *a)
     struct listener_set *old_listeners = s->listeners;
 
     fiber_on_thread_stack(tell_called, a);
-    atomic_store(&connections.most, a->connections);
+    limits_apply(a->connections, &s->room);
     log_set_level((enum log_level)a->conf->log.level);
     health_thread_adopt(&s->health, a->serving->pools, a->conf->n_pools, false); /* retires backends that no pool has any more */
     crew_publish(&s->crew, a->serving, a->listeners);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/metric.h"
@@ -14,6 +15,9 @@ enum { PIPE_SIZE = 1024 * 1024, PIPES_KEPT = 32 };
 
 static _Thread_local int kept[PIPES_KEPT][2];
 static _Thread_local int n_kept;
+static _Atomic uint32_t n_pipes, pipes_most = UINT32_MAX; /* of all threads */
+
+void splice_pipes_most(uint32_t n) { atomic_store(&pipes_most, n); }
 
 static int pipe_take(int fds[2])
 {
@@ -23,8 +27,10 @@ static int pipe_take(int fds[2])
         fds[1] = kept[n_kept][1];
         return 0;
     }
-    if (sys->pipe(fds) < 0)
+    if (atomic_fetch_add(&n_pipes, 1) >= atomic_load(&pipes_most) || sys->pipe(fds) < 0) {
+        atomic_fetch_sub(&n_pipes, 1);
         return -ERR_NOFILE;
+    }
     (void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE); /* EPERM past the user's share: the default size works too */
     return 0;
 }
@@ -33,6 +39,7 @@ static void pipe_drop(int fds[2])
 {
     (void)sys->close(fds[0]);
     (void)sys->close(fds[1]);
+    atomic_fetch_sub(&n_pipes, 1);
 }
 
 static void pipe_give_back(int fds[2])

@@ -7,6 +7,8 @@
  */
 #ifndef NET_SPLICE_H
 #define NET_SPLICE_H
+#include <stdint.h>
+
 #include "net/stream.h"
 
 #define SPLICE_LEAST (32u * 1024u)
@@ -17,5 +19,8 @@
 ssize_t splice_some(struct stream *from, struct stream *to, size_t n, int64_t write_idle, bool *from_side, int64_t deadline);
 /* The same without waiting for the sender: -ERR_AGAIN. */
 ssize_t splice_now(struct stream *from, struct stream *to, size_t n, bool *from_side, int64_t write_deadline);
+/* The most pipes of all threads; from then on there is none to be had.  A receiver that reads nothing keeps one: without a
+ * ceiling a few hundred of them would take every descriptor. */
+void splice_pipes_most(uint32_t n);
 void splice_free(void); /* the thread ends */
 #endif

@@ -10,7 +10,7 @@ import pytest
 from conftest import simple
 from lib.backend import answering
 from lib.client import Client, request_bytes
-from lib.timing import STRETCH, eventually
+from lib.timing import STRETCH, eventually, stays
 from lib.wire import CutShort, Silence
 
 
@@ -117,6 +117,30 @@ def test_without_descriptors_new_work_is_refused_and_running_work_goes_on(weir, 
         except (OSError, CutShort, Silence):
             return False
     eventually(works, 10, "recovery")
+
+
+def test_readers_that_stand_still_leave_descriptors_for_the_operator(weir, backend):
+    """Each would hold a pipe of two descriptors while its answer is spliced."""
+    def handler(conn):
+        try:
+            conn.read_request()
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 30))
+            while True:
+                conn.send(bytes(1 << 20))
+        except OSError:
+            pass  # the proxy went away with the client
+    b = backend(handler)
+    w = weir(simple(b, limits={"connections": 300}), nofile=1024)
+    crowd = []
+    for _ in range(290):
+        crowd.append(Client(w.address(), timeout=5))
+        crowd[-1].try_send(request_bytes("GET", "/"))
+    eventually(lambda: len(b.requests) == len(crowd), 20)
+    stays(lambda: w.fds() <= 1024 - 50, 0.5)
+    assert w.ctl("status").returncode == 0 and w.admin("/metrics").status == 200
+    w.reload()
+    for c in crowd:
+        c.close()
 
 
 def test_without_descriptors_it_recovers_as_soon_as_clients_leave(weir, backend):

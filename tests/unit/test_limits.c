@@ -97,6 +97,24 @@ START_TEST(what_may_need_more_memory_than_there_is_is_warned_of)
 }
 END_TEST
 
+static uint32_t pipes(uint32_t connections, uint64_t files)
+{
+    struct limits_room room = { .files = files, .memory = plenty };
+
+    return limits_pipes(connections, &room);
+}
+
+START_TEST(pipes_take_what_connections_leave_and_keep_a_hundred_files_free)
+{
+    ck_assert_uint_eq(pipes(412, 1024), 50);
+    ck_assert_uint_eq(pipes(75, 300), 25);
+    ck_assert_uint_eq(pipes(32, 128), 0);
+    ck_assert_uint_eq(pipes(1000, 20200), 9050);
+    ck_assert_uint_eq(pipes(100000, 20200), 50);
+    ck_assert_uint_eq(pipes(1000, UINT64_MAX), UINT32_MAX);
+}
+END_TEST
+
 START_TEST(the_soft_limit_of_files_is_raised_to_the_hard_one)
 {
     struct limits_room room = { 0 };
@@ -118,6 +136,7 @@ Suite *limits_suite(void)
     tcase_add_test(t, a_process_with_few_files_still_takes_some_connections);
     tcase_add_test(t, without_a_limit_of_files_it_stays_within_the_keys_range);
     tcase_add_test(t, what_is_configured_and_fits_is_taken_in_silence);
+    tcase_add_test(t, pipes_take_what_connections_leave_and_keep_a_hundred_files_free);
     tcase_add_test(t, what_only_fits_without_backends_is_warned_of);
     tcase_add_test(t, what_cannot_fit_the_files_is_refused_with_the_most_that_does);
     tcase_add_test(t, what_may_need_more_memory_than_there_is_is_warned_of);

@@ -170,6 +170,23 @@ FIBER_TEST(without_a_pipe_nothing_is_moved)
     close_both();
 }
 
+FIBER_TEST(past_the_most_pipes_nothing_is_moved_until_one_is_closed)
+{
+    bool side;
+
+    open_both();
+    peer_say(&from, "abc");
+    splice_pipes_most(0);
+    ck_assert_int_eq(move(100, &side), -ERR_NOFILE);
+    splice_pipes_most(1);
+    ck_assert_int_eq(move(100, &side), 3);
+    splice_free();
+    peer_say(&from, "abc");
+    ck_assert_int_eq(move(100, &side), 3);
+    splice_pipes_most(UINT32_MAX);
+    close_both();
+}
+
 static int n_pipes;
 static const struct sys_ops *kernel_calls;
 
@@ -238,6 +255,7 @@ Suite *splice_suite(void)
     tcase_add_test(t, a_sender_that_resets_is_the_senders_fault);
     tcase_add_test(t, a_receiver_that_is_gone_is_the_receivers_fault);
     tcase_add_test(t, without_a_pipe_nothing_is_moved);
+    tcase_add_test(t, past_the_most_pipes_nothing_is_moved_until_one_is_closed);
     tcase_add_test(t, a_pipe_is_used_again);
     tcase_add_test(t, a_pipe_with_bytes_in_it_is_not_used_again);
     suite_add_tcase(s, t);
