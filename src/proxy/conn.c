@@ -61,7 +61,7 @@ void conn_free(struct conn **cp, bool reset)
     metric_add(METRIC_CONNECTIONS, -1);
     listener_unref(&c->listener);
     if (c->door != NULL) {
-        worker_self->n_conns--;
+        worker_conn_ends(worker_self);
         door_leave(&c->door);
     }
     c->magic = 0;
@@ -338,7 +338,7 @@ void conn_start(void *arg)
         return;
     }
     c->door->conns++;
-    w->n_conns++;
+    worker_conn_begins(w);
     set_age(c);
     listener_unref(&c->listener);
     list_push_back(&w->busy, &c->link);

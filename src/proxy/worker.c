@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/metric.h"
 #include "base/must.h"
 #include "fiber/netpoll.h"
@@ -21,6 +22,7 @@
 
 #define PRESSED_IDLE (5 * CLOCK_S)  /* what idle connections get when most of all are in use */
 #define STOP_PATIENCE (500 * CLOCK_MS)
+enum { BURST_LEAST = 256 }; /* connections whose memory is worth giving back */
 
 _Thread_local struct worker *worker_self;
 const struct netpoll_engine *worker_netpoll = &netpoll_libevent;
@@ -98,6 +100,32 @@ void worker_watch_idle(struct worker *w)
 {
     if (!timer_is_armed(&w->sweep))
         arm_sweep(w);
+}
+
+static bool most_have_gone(const struct worker *w) { return w->conns_peak >= BURST_LEAST && w->n_conns < w->conns_peak / 2; }
+
+static void give_back(struct timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, give_back);
+
+    if (!most_have_gone(w))
+        return; /* they are back */
+    memory_give_back();
+    log_debug("worker.memory_given_back", "connections=%u peak=%u", w->n_conns, w->conns_peak);
+    w->conns_peak = w->n_conns;
+}
+
+void worker_conn_begins(struct worker *w)
+{
+    if (++w->n_conns > w->conns_peak)
+        w->conns_peak = w->n_conns;
+}
+
+void worker_conn_ends(struct worker *w)
+{
+    w->n_conns--;
+    if (UNLIKELY(most_have_gone(w)) && !timer_is_armed(&w->give_back))
+        timer_arm(&w->give_back, clock_after(fiber_now(), CLOCK_S));
 }
 
 static void drop_idle(struct worker *w)
@@ -280,6 +308,7 @@ static struct worker *worker_new(unsigned index)
     list_init(&w->busy);
     list_init(&w->h2);
     timer_init(&w->sweep, sweep);
+    timer_init(&w->give_back, give_back);
     w->sched = sched_open_on(w->name, true, worker_netpoll, NULL);
     if (w->sched == NULL) {
         free(w);

@@ -38,6 +38,8 @@ struct worker {
     char name[16];
     bool draining;              /* answers carry Connection: close, nothing new is accepted */
     uint32_t n_conns;
+    uint32_t conns_peak;        /* since memory was last given back */
+    struct timer give_back;     /* armed when most of many connections have gone */
     uint32_t n_leaving;         /* HTTP/2 connections that are being ended in good order */
 };
 extern _Thread_local struct worker *worker_self;
@@ -51,6 +53,9 @@ static inline struct served *served_use(struct served *s)
     return s;
 }
 void served_done(struct served **sp);
+/* A connection is this worker's from now on, or no more. */
+void worker_conn_begins(struct worker *w);
+void worker_conn_ends(struct worker *w);
 /* A connection has gone idle: makes sure that the sweep comes in time. */
 void worker_watch_idle(struct worker *w);
 

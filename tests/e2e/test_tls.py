@@ -568,3 +568,19 @@ def test_a_fifo_is_no_certificate(tmp_path):
 
 def test_the_version_names_openssl():
     assert re.search(r"OpenSSL 3\.\d+\.\d+", run("-V").stdout)
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------------
+@pytest.mark.no_sanitizer
+def test_memory_of_a_burst_of_connections_is_given_back(pair, site, authority):
+    w, _ = pair(listener=tls(site), daemon={"workers": 1})
+    served(w, client_context(authority.cert)).close()
+    before = w.rss()
+    crowd = [served(w, client_context(authority.cert)) for _ in range(500)]
+    grown = w.rss() - before
+    assert grown > 4 << 20
+    for c in crowd:
+        c.close()
+    eventually(lambda: "worker.memory_given_back" in w.stderr(), 20)
+    if "mimalloc" in open(f"/proc/{w.pid}/maps").read():
+        eventually(lambda: w.rss() - before < grown / 2, 20)
