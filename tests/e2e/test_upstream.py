@@ -1,7 +1,6 @@
 """Connections to backends: reused safely, balanced, failed over; nothing is sent twice that must not be."""
 import collections
 import random
-import select
 import socket
 import threading
 import time
@@ -10,7 +9,7 @@ import pytest
 
 from conftest import simple
 from lib.backend import answering, echo_request
-from lib.timing import STRETCH, eventually, ms, secs
+from lib.timing import STRETCH, comes, eventually, ms, secs
 
 
 def named(backend, n, **kw):
@@ -347,7 +346,7 @@ def test_a_backup_is_used_only_when_nothing_else_is_left(weir, backend):
 def has_ended(conn):
     """Whether the proxy has closed it, although nobody here has read that yet."""
     try:  # Python waits for something to read, whatever the flags say
-        return select.select([conn.sock], [], [], 0)[0] != [] and conn.sock.recv(1, socket.MSG_PEEK) == b""
+        return comes(conn.sock) and conn.sock.recv(1, socket.MSG_PEEK) == b""
     except (OSError, ValueError):
         return True
 

@@ -1,5 +1,6 @@
 """Time as the tests see it: stretched under sanitizers, and spent awaiting conditions rather than sleeping."""
 import os
+import select
 import time
 
 STRETCH = 5.0 if os.environ.get("WEIR_SLOW") == "1" else 1.0
@@ -37,3 +38,10 @@ def stays(check, seconds, what=None):
     while time.monotonic() < end:
         assert check(), f"{what or check} stopped being true"
         time.sleep(0.01)
+
+
+def comes(sock, timeout=0.0):
+    """Whether there is something to read, or the end, within that time.  select() knows no descriptor past 1023."""
+    p = select.poll()
+    p.register(sock, select.POLLIN)
+    return bool(p.poll(timeout * 1000))

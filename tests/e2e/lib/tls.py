@@ -3,13 +3,14 @@ TLS for tests: authorities and certificates made at run time by openssl(1), and 
 test's hands: a close_notify can be sent, left out, or sent without closing.
 """
 import os
-import select
 import socket
 import ssl
 import subprocess
 import tempfile
 import threading
 import time
+
+from .timing import comes
 
 
 def openssl(*args, **kw):
@@ -240,7 +241,7 @@ class TlsSocket:
             if done:
                 self.ahead, self.ended = data, not data
                 break
-            if not select.select([self.raw], [], [], max(0, end - time.monotonic()))[0]:
+            if not comes(self.raw, max(0, end - time.monotonic())):
                 return False
             try:
                 self.feed()

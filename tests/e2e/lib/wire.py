@@ -4,12 +4,11 @@ before its framing says so is CutShort.  Both sides of the proxy are judged by i
 requests that backends get.
 """
 import re
-import select
 import socket
 import struct
 import time
 
-from .timing import secs
+from .timing import comes, secs
 from .tls import TlsSocket
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -38,7 +37,7 @@ class Silence(AssertionError):
 
 def can_read(sock, timeout):
     """Whether recv() would not wait."""
-    return sock.readable(timeout) if isinstance(sock, TlsSocket) else bool(select.select([sock], [], [], timeout)[0])
+    return sock.readable(timeout) if isinstance(sock, TlsSocket) else comes(sock, timeout)
 
 
 class Wire:
