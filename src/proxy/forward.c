@@ -178,7 +178,7 @@ static struct backend *next_backend(struct exchange *x, struct backend **again)
     return b;
 }
 
-int forward(struct exchange *x)
+static int try_backends(struct exchange *x)
 {
     enum lease_want want = method_is_idempotent((enum method)x->req.method) ? LEASE_ANY : LEASE_SURE;
     struct backend *again = NULL;
@@ -188,7 +188,6 @@ int forward(struct exchange *x)
         rc = prepare(x);
     if (rc < 0)
         return rc;
-    x->client->ops->watch(x->client, x->fiber);
     for (;;) {
         struct backend *b = next_backend(x, &again);
 
@@ -205,6 +204,16 @@ int forward(struct exchange *x)
         want = LEASE_FRESH;
         metric_add(METRIC_RETRIES, 1);
     }
+    return rc;
+}
+
+int forward(struct exchange *x)
+{
+    int rc;
+
+    x->client->ops->watch(x->client, x->fiber);
+    /* An HTTP/2 stream may have been reset, or its connection have ended, before its exchange had a turn. */
+    rc = fiber_cause() != 0 ? -fiber_cause() : try_backends(x);
     if (x->end != EXCHANGE_TUNNEL)
         x->client->ops->watch(x->client, NULL);
     return rc;

@@ -113,7 +113,7 @@ static void end(struct conn *c, int rc)
     (void)fiber_shield(true);
     if (h->session->calmed)
         tell_calmed(c, h->session);
-    group_cancel(&h->streams, ERR_CLIENT_CLOSED);
+    group_cancel(&h->streams, ERR_CLIENT_RESET); /* as those have been told that watch */
     (void)group_join(&h->streams, CLOCK_NEVER);
     h2_conn_free(h);
     if (gently)

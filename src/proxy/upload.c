@@ -155,7 +155,7 @@ int upload_read_first(struct exchange *x)
         return 0;
     rc = exchange_read_first(x, x->client, &first);
     if (rc < 0)
-        return rc;
+        return fault_of_client_read(rc);
     if (body_is_too_large(x))
         return -ERR_BODY_TOO_LARGE;
     remember(x, &first);

@@ -6,7 +6,7 @@ from hyperframe.frame import (ContinuationFrame, DataFrame, GoAwayFrame, Headers
                               SettingsFrame, WindowUpdateFrame)
 
 from lib.backend import echo_request
-from lib.timing import secs
+from lib.timing import eventually, secs
 from lib.h2 import (COMPRESSION_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, H2, NO_ERROR, PROTOCOL_ERROR, STREAM_CLOSED, Gone, StreamReset)
 
 H2C = {"protocols": ["h2", "http/1.1"]}
@@ -274,6 +274,43 @@ def test_a_body_of_another_length_than_said_is_not_taken_for_whole(h2, sent):
     c.data(s, sent, end=True)
     refused(c, s)
     assert not b.requests  # whole ones
+
+
+# What a client sends behind the head of a POST, on that stream `s`, and what then comes back.
+FAULTS = {
+    "longer_than_said": ([("content-length", "3")], lambda s: raw_frame(0, 1, s, b"hello"), "reset"),
+    "longer_than_said_in_the_end": ([("content-length", "3")], lambda s: raw_frame(0, 0, s, b"12") + raw_frame(0, 1, s, b"34"), "reset"),
+    "shorter_than_said": ([("content-length", "10")], lambda s: raw_frame(0, 1, s, b"hello"), "reset"),
+    "more_padding_than_frame": ([], lambda s: raw_frame(0, 9, s, b"\xffhello"), "gone"),
+    "data_on_stream_0": ([], lambda s: raw_frame(0, 1, 0, b"hello"), "gone"),
+    "data_of_an_idle_stream": ([], lambda s: raw_frame(0, 1, s + 2, b"hello"), "gone"),
+    "a_window_update_of_nothing": ([], lambda s: raw_frame(8, 0, s, b"\0\0\0\0"), "gone"),
+    "a_connections_window_update_of_nothing": ([], lambda s: raw_frame(8, 0, 0, b"\0\0\0\0"), "gone"),
+    "whole_before_data_on_stream_0": ([], lambda s: raw_frame(0, 1, s, b"hello") + raw_frame(0, 1, 0, b"x"), "gone"),
+    "whole_before_its_window_breaks": ([], lambda s: raw_frame(0, 1, s, b"hello") + raw_frame(8, 0, s, b"\x7f\xff\xff\xff"), "reset"),
+}
+
+
+@pytest.mark.parametrize("when", ["with_the_head", "later"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_client_that_breaks_the_rules_is_counted_as_one_that_went(pair, name, when):
+    """Whether its request was being read or was under way by then: no fault of ours, and nothing was answered."""
+    fields, fault, end = FAULTS[name]
+    w, b = pair(lambda conn: conn.read_head() and conn.at_end(), listener=H2C)
+    with H2(w.address()) as c:
+        c.sync()
+        s = c.new_stream()
+        head = raw_frame(1, 4, s, c.block_of(c.request_fields("POST", headers=fields)))
+        if when == "later":
+            c.raw(head)
+            eventually(lambda: b"\r\n\r\n" in b.all_raw())
+            head = b""
+        c.raw(head + fault(s))
+        assert refused(c, s) == end
+    entry = w.logged(reason="client_reset")
+    assert entry["status"] == 0 and len(w.access()) == 1, w.access()
+    assert w.metric("weir_failures_total", reason="client_reset") == 1
+    assert w.metric("weir_failures_total") == 1 and w.metric("weir_requests_total") == 0
 
 
 def test_data_after_the_end_is_an_error_of_the_stream(h2):
