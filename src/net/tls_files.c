@@ -130,13 +130,14 @@ static int no_pass_phrase(char *buf, int size, int writing, void *arg)
     return -1;
 }
 
-static bool read_certificates(struct tls_making *m, struct tls_certificate *c, size_t index)
+static bool read_certificates(struct tls_making *m, struct tls_certificate *c, size_t index, bool *opened)
 {
     char *text;
     size_t n;
     BIO *b = open_file(m, "cert", index, c->path, &text, &n);
     X509 *x;
 
+    *opened = b != NULL;
     c->chain = sk_X509_new_null();
     while (b != NULL && c->chain != NULL && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
         if (c->x509 == NULL)
@@ -323,11 +324,11 @@ void tls_read_certificate(struct tls_making *m, size_t i, const char *cert, cons
 {
     struct tls_certificate *c = &m->files->certs[i];
     size_t index = m->party->is_server ? i : TLS_NO_INDEX;
-    bool has_cert, has_key;
+    bool opened, has_cert, has_key;
 
     c->path = cert;
-    has_cert = read_certificates(m, c, index);
-    has_key = read_key(m, c, index, key != NULL ? key : c->path);
+    has_cert = read_certificates(m, c, index, &opened);
+    has_key = (key != NULL || opened) && read_key(m, c, index, key != NULL ? key : c->path); /* one file: said once */
     m->files->n_certs = i + 1;
     if (has_cert) {
         c->not_after = tls_seconds_of(X509_get0_notAfter(c->x509));

@@ -537,6 +537,11 @@ def test_all_that_is_wrong_with_certificates_is_said_at_once(tmp_path, authority
         assert re.search(line, said), said
 
 
+def test_a_file_of_certificate_and_key_that_is_not_there_is_said_once(tmp_path):
+    said = check(tmp_path, conf_of('certificates = ( { cert = "missing.pem"; } );'))
+    assert said.count("can't read") == 1, said
+
+
 @pytest.mark.parametrize("days,words", [(-1, "has expired"), (5, "expires in [45] days")])
 def test_a_certificate_near_its_end_is_a_warning(tmp_path, authority, days, words):
     c = authority.issue("old.example", days=days)
