@@ -88,6 +88,8 @@ static int ctl(int argc, char **argv)
     }
     if (argc == 0)
         return usage("ctl needs a command, like status");
+    if (strcmp(argv[0], "-h") == 0 || strcmp(argv[0], "--help") == 0 || (argc == 1 && strcmp(argv[0], "help") == 0))
+        return ctl_help();
     if (argv[0][0] == '-')
         return usage("ctl has no option %s", argv[0]);
     return ctl_run(path, argc, argv);

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "admin/commands.h"
 #include "base/buf.h"
 
 static int connect_to(const char *path)
@@ -69,6 +70,17 @@ static bool is_ok(struct buf *in)
     else
         buf_add(in, "weir: the answer broke off\n");
     return false;
+}
+
+int ctl_help(void)
+{
+    struct buf text = { 0 };
+    bool ok;
+
+    commands_help(&text);
+    ok = !text.failed && fwrite(text.p, 1, text.n, stdout) == text.n;
+    buf_free(&text);
+    return ok && fflush(stdout) == 0 ? 0 : 1;
 }
 
 int ctl_run(const char *path, int n_words, char **words)

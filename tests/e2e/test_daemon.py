@@ -205,12 +205,24 @@ def test_a_command_that_makes_no_sense_fails_and_says_what_there_is(pair, words)
     assert w.alive() and w.get("/").status == 200
 
 
-def test_help_lists_the_commands(pair):
+@pytest.mark.parametrize("word", ["help", "-h", "--help"])
+def test_help_lists_the_commands(word):
+    """Whether one runs or not."""
+    for done in (run("ctl", word), run("ctl", "-s", "/nowhere/ctl.sock", word)):
+        assert done.returncode == 0 and done.stderr == ""
+        for command in ("status", "reload", "fibers", "drain", "log level", "reopen"):
+            assert command in done.stdout
+
+
+def test_help_is_the_same_from_one_that_runs(pair):
     w, b = pair()
-    done = w.ctl("help")
-    assert done.returncode == 0
-    for word in ("status", "reload", "fibers", "drain", "log level", "reopen"):
-        assert word in done.stdout
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(w.control)
+        s.sendall(b"help\n")
+        said = b""
+        while got := s.recv(65536):
+            said += got
+    assert said.decode() == w.ctl("help").stdout + "ok\n"
 
 
 def test_the_logs_level_can_be_changed_while_it_runs(pair):
