@@ -52,14 +52,14 @@ static bool is_host_byte(uint8_t c)
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
 }
 
-static bool copy_name(const struct take *host, char text[CLIENT_HELLO_NAME], struct slice *name)
+bool client_hello_host(struct slice host, char text[CLIENT_HELLO_NAME], struct slice *name)
 {
-    size_t n = host->n;
+    size_t n = host.n;
 
     if (n == 0 || n >= CLIENT_HELLO_NAME)
         return false;
     for (size_t i = 0; i < n; i++) {
-        text[i] = (char)slice_lower((char)host->p[i]);
+        text[i] = (char)slice_lower(host.p[i]);
         if (!is_host_byte((uint8_t)text[i]))
             return false;
     }
@@ -78,7 +78,7 @@ static bool read_names(struct take *extension, char text[CLIENT_HELLO_NAME], str
     while (!list.bad && list.n > 0) {
         unsigned type = take_number(&list, 1);
         struct take host = take_vector(&list, 2);
-        if (list.bad || (type == NAME_HOST && (found || !copy_name(&host, text, name))))
+        if (list.bad || (type == NAME_HOST && (found || !client_hello_host(slice_of((const char *)host.p, host.n), text, name))))
             return false;
         found |= type == NAME_HOST;
     }

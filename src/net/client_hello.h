@@ -9,6 +9,7 @@
  */
 #ifndef NET_CLIENT_HELLO_H
 #define NET_CLIENT_HELLO_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,4 +21,6 @@
 /* 1: read; *name, in small letters, stands in `text` and is empty when the client names nobody.  0: more bytes are needed.
  * -ERR_BAD_CLIENT_HELLO: these are no TLS, or a malformed or too long hello. */
 int client_hello_name(const uint8_t *bytes, size_t n, char text[CLIENT_HELLO_NAME], struct slice *name);
+/* How a host that is named there is read: into `text`, as above.  False: such a hello is malformed. */
+bool client_hello_host(struct slice host, char text[CLIENT_HELLO_NAME], struct slice *name);
 #endif

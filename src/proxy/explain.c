@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "http/h1_parse.h"
+#include "net/client_hello.h"
 #include "proxy/route.h"
 
 struct explain {
@@ -29,7 +30,8 @@ static int refused(struct explain *e, const char *what, const char *why)
 static int explain_pool_of_listener(struct explain *e, const struct message *m, struct slice path)
 {
     if (e->listener->pool == NULL) {
-        buf_printf(&e->text, "listener %s has no pool: the answer is 404\n", e->listener->name);
+        buf_printf(&e->text, "listener %s has no pool: %s\n", e->listener->name,
+                   m != NULL ? "the answer is 404" : "the connection is closed");
         return EXPLAIN_NONE;
     }
     buf_printf(&e->text, "listener %s: what no route takes goes to its pool\n", e->listener->name);
@@ -45,13 +47,19 @@ static const struct listener_conf *default_listener(const struct snapshot *conf)
     return conf->n_listeners > 0 ? &conf->listeners[0] : NULL;
 }
 
+static const char *what_it_asks(const struct listener_conf *l)
+{
+    if (l->mode != LISTENER_TCP)
+        return "";
+    return l->sni ? ", tcp: routes are asked by the name in the ClientHello" : ", tcp: routes are not asked";
+}
+
 static int choose_listener(struct explain *e, const char *name)
 {
     e->listener = name != NULL ? snapshot_listener(e->conf, name) : default_listener(e->conf);
     if (e->listener == NULL)
         return refused(e, name != NULL ? name : "listeners", "there is no such listener");
-    buf_printf(&e->text, "listener %s (%s)%s\n", e->listener->name, e->listener->bind_text,
-               e->listener->mode == LISTENER_TCP ? ", tcp: routes are not asked" : "");
+    buf_printf(&e->text, "listener %s (%s)%s\n", e->listener->name, e->listener->bind_text, what_it_asks(e->listener));
     return EXPLAIN_FOUND;
 }
 
@@ -167,9 +175,39 @@ static int explain_route(struct explain *e)
     return router_find(e->router, &e->m, path) != NULL ? EXPLAIN_FOUND : explain_pool_of_listener(e, &e->m, path);
 }
 
+/* TLS clients ask for no address by name (RFC 6066 3). */
+static bool is_address(struct slice host)
+{
+    size_t n = 0;
+
+    while (n < host.n && (host.p[n] == '.' || (host.p[n] >= '0' && host.p[n] <= '9')))
+        n++;
+    return n == host.n || host.p[0] == '[';
+}
+
+/* The connection that a client opens for that URL, to a listener that looks at no more than the name. */
+static int explain_name(struct explain *e)
+{
+    struct slice host = route_host(e->m.authority), name = SLICE("");
+    const struct route_conf *found;
+    char text[CLIENT_HELLO_NAME];
+
+    if (!is_address(host) && !client_hello_host(host, text, &name)) {
+        buf_printf(&e->text, "refused: %s; the connection is closed (reason=%s)\n", err_text(-ERR_BAD_CLIENT_HELLO),
+                   err_word(-ERR_BAD_CLIENT_HELLO));
+        return EXPLAIN_REFUSED;
+    }
+    router_explain_name(e->router, name, &e->text);
+    found = router_find_name(e->router, name);
+    if (found == NULL)
+        return explain_pool_of_listener(e, NULL, SLICE(""));
+    return found->pool != NULL ? EXPLAIN_FOUND : EXPLAIN_NONE;
+}
+
 static int explain_request(struct explain *e, const char *method, const char *url, const char *const *headers, int n)
 {
-    int rc = compose(e, method, url, headers, n);
+    bool by_name = e->listener->sni;
+    int rc = compose(e, method, url, headers, by_name ? 0 : n); /* a name is the URL's, whatever Host says */
 
     if (rc != EXPLAIN_FOUND)
         return rc;
@@ -177,7 +215,9 @@ static int explain_request(struct explain *e, const char *method, const char *ur
     if (rc < 0)
         return answered_with_error(e, rc);
     e->router = router_new(e->conf);
-    return e->router == NULL ? answered_with_error(e, -ERR_NOMEM) : explain_route(e);
+    if (e->router == NULL)
+        return answered_with_error(e, -ERR_NOMEM);
+    return by_name ? explain_name(e) : explain_route(e);
 }
 
 int explain_run(const struct snapshot *conf, const char *listener_name, const char *method, const char *url,
@@ -189,8 +229,8 @@ int explain_run(const struct snapshot *conf, const char *listener_name, const ch
     arena_init(&e.arena, NULL, 0);
     rc = choose_listener(&e, listener_name);
     if (rc == EXPLAIN_FOUND)
-        rc = e.listener->mode == LISTENER_TCP ? explain_pool_of_listener(&e, NULL, SLICE(""))
-                                              : explain_request(&e, method, url, headers, n);
+        rc = e.listener->mode == LISTENER_TCP && !e.listener->sni ? explain_pool_of_listener(&e, NULL, SLICE(""))
+                                                                  : explain_request(&e, method, url, headers, n);
     if (e.text.failed) {
         rc = EXPLAIN_REFUSED;
         (void)fputs("out of memory\n", out);

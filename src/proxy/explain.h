@@ -2,7 +2,8 @@
  * explain.h - `weir explain`: what would become of a request, decided by the code that decides about live ones.
  *
  * Promise: the request is put together as bytes and read by the parser of live connections; route and pool come from the
- * live router.  Nothing is sent anywhere.
+ * live router.  Of a listener with `sni` it is the connection that a client opens for the URL: the name in its ClientHello is the
+ * URL's host, and nothing else of the request counts.  Nothing is sent anywhere.
  * Threads: any.  Memory: nothing is kept.
  */
 #ifndef PROXY_EXPLAIN_H
@@ -13,7 +14,7 @@
 
 enum explain_result {
     EXPLAIN_FOUND,   /* a route or the listener's pool takes it */
-    EXPLAIN_NONE,    /* none does: 404 */
+    EXPLAIN_NONE,    /* none does: 404, or the connection is closed */
     EXPLAIN_REFUSED, /* no such listener, or not a request that the proxy would read */
 };
 

@@ -28,10 +28,19 @@ int route_path(struct slice path, struct arena *a, struct slice *out);
 
 /* NULL: none matches (the listener's pool is next).  `path` is plain. */
 const struct route_conf *router_find(const struct router *r, const struct message *m, struct slice path);
+/* Of the name that a TLS client asks for (listeners with `sni`): as of a request of which only the host is known.  NULL: none matches,
+ * or it names nobody.  The route's pool may be NULL: then there is no backend for such a connection. */
+static inline const struct route_conf *router_find_name(const struct router *r, struct slice name)
+{
+    struct message m = { .authority = name };
+
+    return name.n > 0 ? router_find(r, &m, SLICE("")) : NULL;
+}
 
 /* Tells in words, for each route up to the one that matches, why it doesn't, and what the one that does leads to. */
 struct buf;
 void router_explain(const struct router *r, const struct message *m, struct slice path, struct buf *out);
+void router_explain_name(const struct router *r, struct slice name, struct buf *out);
 /* A pool, how it chooses, and among whom; `m` NULL: there is no request (mode "tcp"), and no path. */
 void route_explain_pool(const struct pool_conf *pool, const struct message *m, struct slice path, struct buf *out);
 #endif

@@ -45,8 +45,12 @@ static bool path_holds(const struct rule *rule, struct slice path, struct buf *o
 
     if (!rule->has_path || path_matches(&rule->path, path))
         return true;
-    buf_add(out, "path is ");
-    buf_add_json(out, path);
+    if (path.n == 0) {
+        buf_add(out, "there is no path");
+    } else {
+        buf_add(out, "path is ");
+        buf_add_json(out, path);
+    }
     buf_printf(out, ", wanted %s", rule->conf->path);
     if (!slice_eq(as_read, slice_of(rule->conf->path, strlen(rule->conf->path) - rule->path.wide)))
         buf_printf(out, ", read as " SLICE_FMT "%s", SLICE_ARG(as_read), rule->path.wide ? "*" : "");
@@ -57,8 +61,12 @@ static bool method_holds(const struct rule *rule, const struct message *m, struc
 {
     if (rule_takes_method(rule, m))
         return true;
-    buf_add(out, "method is ");
-    buf_add_slice(out, m->method_name);
+    if (m->method_name.n == 0) {
+        buf_add(out, "there is no method");
+    } else {
+        buf_add(out, "method is ");
+        buf_add_slice(out, m->method_name);
+    }
     buf_add(out, ", wanted ");
     add_choices(out, &rule->conf->methods);
     return false;
@@ -147,7 +155,7 @@ void route_explain_pool(const struct pool_conf *pool, const struct message *m, s
     for (uint32_t i = 0; i < LEVELS_MOST; i++)
         some |= explain_backends(pool, i, out);
     if (!some)
-        buf_add(out, "    no backend may be used: the answer is 503\n");
+        buf_printf(out, "    no backend may be used: %s\n", m != NULL ? "the answer is 503" : "the connection is closed");
 }
 
 static void explain_action(const struct route_conf *r, const struct message *m, struct slice path, struct buf *out)
@@ -161,17 +169,41 @@ static void explain_action(const struct route_conf *r, const struct message *m, 
         route_explain_pool(r->pool, m, path, out);
 }
 
-void router_explain(const struct router *r, const struct message *m, struct slice path, struct buf *out)
+/* `found`: by the tables. */
+static void explain_rules(const struct router *r, const struct message *m, struct slice path, const struct route_conf *found,
+                          struct buf *out)
 {
     size_t n, i = 0;
     const struct rule *rules = router_rules(r, &n);
-    const struct route_conf *found = router_find(r, m, path);
 
     while (i < n && !explain_rule(&rules[i], m, path, out))
         i++;
     MUST(found == (i < n ? rules[i].conf : NULL)); /* the tables and the conditions say the same */
-    if (i < n)
-        explain_action(rules[i].conf, m, path, out);
-    else
+    if (i == n)
         buf_add(out, n == 0 ? "there are no routes\n" : "no route matches\n");
+}
+
+void router_explain(const struct router *r, const struct message *m, struct slice path, struct buf *out)
+{
+    const struct route_conf *found = router_find(r, m, path);
+
+    explain_rules(r, m, path, found, out);
+    if (found != NULL)
+        explain_action(found, m, path, out);
+}
+
+void router_explain_name(const struct router *r, struct slice name, struct buf *out)
+{
+    const struct message m = { .authority = name };
+    const struct route_conf *found = router_find_name(r, name);
+
+    if (name.n == 0) {
+        buf_add(out, "no name is asked for, so routes are not asked\n");
+        return;
+    }
+    explain_rules(r, &m, SLICE(""), found, out);
+    if (found != NULL && found->pool != NULL)
+        route_explain_pool(found->pool, NULL, SLICE(""), out);
+    else if (found != NULL)
+        buf_add(out, "    it has no pool: the connection is closed\n");
 }

@@ -391,8 +391,7 @@ static int lease_any(struct conn *c, struct slice name, struct pool *pool, struc
 /* The first route that takes the name, and asks for nothing that TCP doesn't have; else the listener's pool. */
 static const struct pool_conf *pool_by_name(const struct served *served, const struct listener_conf *l, struct slice name)
 {
-    struct message m = { .authority = name };
-    const struct route_conf *r = name.n > 0 ? router_find(served->serving->router, &m, SLICE("")) : NULL;
+    const struct route_conf *r = router_find_name(served->serving->router, name);
 
     return r != NULL ? r->pool : l->pool;
 }

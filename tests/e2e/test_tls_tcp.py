@@ -9,6 +9,7 @@ from lib.backend import answering
 from lib.client import Client, connect
 from lib.timing import eventually, ms
 from lib.tls import TlsSocket, client_context
+from lib.weir import run
 
 
 def echo(conn):
@@ -184,6 +185,17 @@ def test_the_name_in_the_hello_chooses_the_backend(by_name, authority, asked, wo
         assert c.read_exactly(len(data)) == data
         c.half_close()
         assert c.at_end() and not c.reset_seen
+
+
+@pytest.mark.parametrize("asked,pool", [("a.example", "a"), ("A.EXAMPLE", "a"), ("x.wild.example", "wild"), ("default.example", "default")])
+def test_explain_says_where_a_name_goes(by_name, authority, asked, pool):
+    w = by_name()
+    with w.client("in", tls=client_context(authority.cert), name=asked) as c:
+        c.read_exactly(1)
+    assert w.logged(listener="in", pool=pool)
+    done = run("explain", "-c", w.path, "-l", "in", "GET", f"https://{asked}/only/for/http")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("    pool ")] == [pool + ","], done.stdout
 
 
 def test_a_client_that_names_nobody_gets_the_default(by_name):

@@ -634,6 +634,53 @@ START_TEST(explain_of_a_tcp_listener_asks_no_routes)
 }
 END_TEST
 
+#define BY_NAME                                                                                                  \
+    "listeners = ( { name = \"in\"; bind = \"127.0.0.1:8443\"; mode = \"tcp\"; sni = true; pool = \"app\"; },\n" \
+    "  { name = \"named\"; bind = \"127.0.0.1:8444\"; mode = \"tcp\"; sni = true; } );\n" POOLS                  \
+    "routes = ( { name = \"below\"; host = [ \"a.example\" ]; path = \"/x/*\"; pool = \"app\"; },\n"             \
+    "  { name = \"write\"; host = [ \"a.example\" ]; methods = [ \"POST\" ]; pool = \"app\"; },\n"               \
+    "  { name = \"beta\"; host = [ \"a.example\" ]; headers = [ \"X-Beta: yes\" ]; pool = \"app\"; },\n"         \
+    "  { name = \"a\"; host = [ \"a.example\", \"*.a.example\" ]; pool = \"api\"; },\n"                          \
+    "  { name = \"page\"; host = [ \"page.example\" ]; respond = { body = \"x\"; }; } );\n"
+
+START_TEST(explain_of_a_listener_with_sni_goes_by_the_host_of_the_url_alone)
+{
+    use_file(BY_NAME);
+    ck_assert_int_eq(explained("in", "POST", "https://A.example:443/x/y", "X-Beta: yes"), EXPLAIN_FOUND);
+    says("listener in (127.0.0.1:8443), tcp: routes are asked by the name in the ClientHello\n");
+    says("there is no path, wanted /x/*\n");
+    says("there is no method, wanted POST\n");
+    says("header X-Beta is missing, wanted \"yes\"\n");
+    says("route a (proxy.conf:");
+    says(": matches\n    pool api, strategy round_robin\n");
+    ck_assert_ptr_null(strstr(told, "pool app"));
+    ck_assert_int_eq(explained("named", "GET", "https://b.a.example./", "Host: page.example"), EXPLAIN_FOUND);
+    says("pool api");
+}
+END_TEST
+
+START_TEST(explain_of_a_listener_with_sni_tells_where_the_other_names_go)
+{
+    static const char *const without_name[] = { "https://127.0.0.1/x/", "https://[::1]:443/", "/x/" };
+
+    use_file(BY_NAME);
+    ck_assert_int_eq(explained("in", "GET", "https://b.example/", NULL), EXPLAIN_FOUND);
+    says("no route matches\nlistener in: what no route takes goes to its pool\n    pool app");
+    ck_assert_int_eq(explained("named", "GET", "https://b.example/", NULL), EXPLAIN_NONE);
+    says("listener named has no pool: the connection is closed\n");
+    ck_assert_int_eq(explained("in", "GET", "https://page.example/", NULL), EXPLAIN_NONE);
+    says(": matches\n    it has no pool: the connection is closed\n");
+    for (size_t i = 0; i < sizeof(without_name) / sizeof(without_name[0]); i++) {
+        ck_assert_int_eq(explained("in", "GET", without_name[i], NULL), EXPLAIN_FOUND);
+        says("no name is asked for, so routes are not asked\n");
+        says("pool app");
+    }
+    ck_assert_int_eq(explained("in", "GET", "https://a!b/", NULL), EXPLAIN_REFUSED);
+    says("(reason=bad_client_hello)");
+    ck_assert_int_eq(explained("in", "GET", "https://u@a/", NULL), EXPLAIN_REFUSED);
+}
+END_TEST
+
 START_TEST(a_host_header_counts_more_than_the_host_of_the_url)
 {
     use_file(EXPLAINED);
@@ -691,6 +738,8 @@ static TCase *explaining(void)
     tcase_add_test(t, explain_tells_how_a_path_is_read);
     tcase_add_test(t, explain_says_404_where_nothing_takes_the_request);
     tcase_add_test(t, explain_of_a_tcp_listener_asks_no_routes);
+    tcase_add_test(t, explain_of_a_listener_with_sni_goes_by_the_host_of_the_url_alone);
+    tcase_add_test(t, explain_of_a_listener_with_sni_tells_where_the_other_names_go);
     tcase_add_test(t, a_host_header_counts_more_than_the_host_of_the_url);
     tcase_add_test(t, explain_refuses_what_is_no_request);
     tcase_add_test(t, explain_knows_the_asterisk_and_a_url_without_path);
