@@ -231,7 +231,7 @@ static int pass_upgrade(struct exchange *x, struct message *m)
     static const struct head_frame upgraded = { .framing = FRAMING_NONE, .persist = PERSIST_UPGRADE };
     struct hop_info info = exchange_hop_info(x);
     struct h1_codec *client = h1_codec_of(x->client), *backend = h1_codec_of(x->backend);
-    struct tunnel_start start;
+    struct tunnel_start start = { 0 };
     int rc;
 
     if (!x->req.upgrade || x->upload != NULL || !upgrade_was_asked_for(m, &x->req))
@@ -258,6 +258,8 @@ static int pass_upgrade(struct exchange *x, struct message *m)
     start.from_client = h1_codec_take_unread(client, &start.n_from_client);
     start.from_backend = h1_codec_take_unread(backend, &start.n_from_backend);
     start.record = exchange_record_keep(x);
+    start.route = x->route;
+    start.attempts = x->attempts;
     rc = -ERR_NOMEM; /* bytes that are lost would leave a hole in the tunnel */
     if ((start.n_from_client == 0 || start.from_client != NULL) && (start.n_from_backend == 0 || start.from_backend != NULL))
         rc = tunnel_open(&x->conn, &x->lease, x->pool, x->served, &start, exchange_timeouts(x)->tunnel_idle);

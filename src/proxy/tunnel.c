@@ -45,19 +45,31 @@ struct tunnel {
     struct lease lease;
     struct pool *pool;
     struct served *served;
-    struct direction up, down;  /* to the backend, to the client */
-    struct access_record *line; /* of the exchange it was; NULL in TCP mode, or when nobody would read it */
+    struct direction up, down;      /* to the backend, to the client */
+    struct access_record *line;     /* of the exchange it was; NULL in TCP mode, or when nobody would read it */
+    const struct route_conf *route; /* as in struct tunnel_start */
+    char *name;
+    unsigned attempts;
     struct timer idle;
     int64_t opened, last_moved, most_idle;
 };
 
+/* Which way a TCP connection goes, as far as that is known. */
+struct way {
+    struct slice name;              /* that the client's TLS asks for; it may stand in the caller's text */
+    const struct route_conf *route; /* that takes the name; NULL: none */
+    struct pool *pool;
+    struct tried tried; /* backends, the last one last */
+};
+
 /* A TCP connection's line in the access log; `client` is where the address is written. */
-static struct access_record tcp_record(const struct conn *c, const struct pool *pool, int64_t opened, int reason,
-                                       char client[IP_TEXT_MAX])
+static struct access_record tcp_record(const struct conn *c, const struct route_conf *route, const struct pool *pool,
+                                       int64_t opened, int reason, char client[IP_TEXT_MAX])
 {
     return (struct access_record){
         .client = slice_of(client, ip_format(&c->peer, client)),
         .listener = slice_str(c->door->conf->name),
+        .route = route == NULL ? SLICE("") : slice_str(route->name),
         .pool = pool == NULL ? SLICE("") : slice_str(pool->conf->name),
         .tls_version = stream_tls_version(&c->stream),
         .tls_name = stream_tls_name(&c->stream),
@@ -72,7 +84,7 @@ static struct access_record tcp_record(const struct conn *c, const struct pool *
 static void record(const struct tunnel *t)
 {
     char client[IP_TEXT_MAX];
-    struct access_record r = tcp_record(t->conn, t->pool, t->opened, t->reason, client);
+    struct access_record r = tcp_record(t->conn, t->route, t->pool, t->opened, t->reason, client);
 
     if (t->reason < 0)
         metric_add_at(METRIC_FAILURES, metric_reason(t->reason), 1);
@@ -83,21 +95,28 @@ static void record(const struct tunnel *t)
         r.duration_us += fiber_now() - t->opened;
         r.reason = t->reason;
     }
+    if (t->name != NULL)
+        r.tls_name = slice_str(t->name);
     r.backend = slice_str(t->lease.backend->name);
-    r.attempts = 1;
+    r.attempts = t->attempts;
     r.sent = t->down.moved;
     r.received = t->up.moved;
     access_log_line(worker_self->index, &r);
 }
 
-static void record_refused(const struct conn *c, const struct pool *pool, int64_t opened, int reason)
+static void record_refused(const struct conn *c, const struct way *way, int64_t opened, int reason)
 {
     char client[IP_TEXT_MAX];
-    struct access_record r = tcp_record(c, pool, opened, reason, client);
+    struct access_record r = tcp_record(c, way->route, way->pool, opened, reason, client);
 
     metric_add_at(METRIC_FAILURES, metric_reason(reason), 1);
-    if (access_log_is_on())
-        access_log_line(worker_self->index, &r);
+    if (!access_log_is_on())
+        return;
+    r.tls_name = way->name;
+    r.attempts = way->tried.n;
+    if (r.attempts > 0)
+        r.backend = slice_str(way->tried.v[r.attempts - 1]->name);
+    access_log_line(worker_self->index, &r);
 }
 
 static void tunnel_free(struct tunnel *t)
@@ -109,6 +128,7 @@ static void tunnel_free(struct tunnel *t)
     timer_disarm(&t->idle);
     list_remove(&t->link);
     free(t->line);
+    free(t->name);
     free(t->up.first);
     free(t->down.first);
     if (reset)
@@ -334,6 +354,9 @@ int tunnel_open(struct conn **conn, struct lease *lease, struct pool *pool, stru
     t->served = served_use(served);
     t->most_idle = idle;
     t->line = start->record;
+    t->route = start->route;
+    t->name = start->name;
+    t->attempts = start->attempts;
     t->opened = t->last_moved = fiber_now();
     timer_init(&t->idle, on_idle_timer);
     timer_arm(&t->idle, clock_after(fiber_now(), first_look));
@@ -363,11 +386,11 @@ void tunnels_close(struct worker *w)
 
 /* ---- TCP mode ---- */
 
-static int lease_any(struct conn *c, struct slice name, struct pool *pool, struct lease *l, int64_t connect)
+static int lease_any(struct conn *c, struct way *way, struct lease *l, int64_t connect)
 {
-    struct hash_input in = { .client = c->peer, .sni = name };
+    struct hash_input in = { .client = c->peer, .sni = way->name };
+    struct pool *pool = way->pool;
     uint64_t hash = affinity_hash(pool, &in);
-    struct tried tried = { 0 };
     struct origin *origin;
     struct backend *b;
     int rc = conn_origin(c, pool, &origin);
@@ -375,7 +398,7 @@ static int lease_any(struct conn *c, struct slice name, struct pool *pool, struc
     if (rc < 0)
         return rc;
     rc = -ERR_NO_BACKEND;
-    while ((b = pool_pick(pool, hash, &tried)) != NULL && tried_add(&tried, b)) {
+    while ((b = pool_pick(pool, hash, &way->tried)) != NULL && tried_add(&way->tried, b)) {
         struct outcome o = { .latency = -1 };
 
         rc = lease_begin(l, pool, b, LEASE_RAW, origin, clock_after(fiber_now(), connect));
@@ -384,59 +407,64 @@ static int lease_any(struct conn *c, struct slice name, struct pool *pool, struc
         o.code = rc;
         pool_done(pool, b, &o);
     }
-    tried_free(&tried);
     return rc;
 }
 
-/* The first route that takes the name, and asks for nothing that TCP doesn't have; else the listener's pool. */
-static const struct pool_conf *pool_by_name(const struct served *served, const struct listener_conf *l, struct slice name)
-{
-    const struct route_conf *r = router_find_name(served->serving->router, name);
-
-    return r != NULL ? r->pool : l->pool;
-}
-
-/* Where a connection is to go, and the name it asks for (it may stand in `text`).  0, or the code it ends with. */
-static int find_pool(struct conn *c, const struct served *served, char text[CLIENT_HELLO_NAME], struct slice *name, struct pool **pool)
+/* The name that a connection asks for (it may stand in `text`); by that the first route that takes it, and asks for nothing that TCP
+ * doesn't have; else the listener's pool.  0, or the code it ends with. */
+static int find_way(struct conn *c, const struct served *served, char text[CLIENT_HELLO_NAME], struct way *way)
 {
     const struct listener_conf *l = c->door->conf;
-    const struct pool_conf *found = l->pool;
+    const struct pool_conf *found;
+    struct slice name = stream_tls_name(&c->stream);
     int rc = 0;
 
-    *name = stream_tls_name(&c->stream);
     if (l->sni && c->stream.tls == NULL)
-        rc = secure_peek_name(c, text, name, clock_after(fiber_now(), served->serving->conf->timeouts.tls_handshake));
-    if (rc == 0 && l->sni)
-        found = pool_by_name(served, l, *name);
-    if (rc < 0 || found == NULL)
-        return rc < 0 ? rc : -ERR_NO_ROUTE;
-    *pool = serving_pool(served->serving, found);
+        rc = secure_peek_name(c, text, &name, clock_after(fiber_now(), served->serving->conf->timeouts.tls_handshake));
+    if (rc < 0)
+        return rc;
+    way->name = name;
+    if (l->sni)
+        way->route = router_find_name(served->serving->router, name);
+    found = way->route != NULL ? way->route->pool : l->pool;
+    if (found == NULL)
+        return -ERR_NO_ROUTE;
+    way->pool = serving_pool(served->serving, found);
     return 0;
+}
+
+/* For the line that is written when the tunnel ends.  A stream with TLS of ours knows it by then, too. */
+static char *name_to_keep(const struct conn *c, struct slice name)
+{
+    return name.n > 0 && c->stream.tls == NULL && access_log_is_on() ? strndup(name.p, name.n) : NULL;
 }
 
 void tunnel_tcp(struct conn *c)
 {
     struct served *served = served_use(c->door->served);
     const struct timeouts_conf *timeouts = &served->serving->conf->timeouts;
-    struct pool *pool = NULL;
     char text[CLIENT_HELLO_NAME];
-    struct slice name;
-    struct tunnel_start nothing = { 0 };
+    struct way way = { 0 };
+    struct tunnel_start start = { 0 };
     struct lease lease = { 0 };
     int64_t opened = fiber_now();
     int rc;
 
-    rc = find_pool(c, served, text, &name, &pool);
+    rc = find_way(c, served, text, &way);
     if (rc == 0) {
         fiber_doing("connecting to a backend");
-        rc = lease_any(c, name, pool, &lease, timeouts->connect);
+        rc = lease_any(c, &way, &lease, timeouts->connect);
     }
-    if (rc == 0)
-        rc = tunnel_open(&c, &lease, pool, served, &nothing, timeouts->tunnel_idle);
+    if (rc == 0) {
+        start = (struct tunnel_start){ .route = way.route, .name = name_to_keep(c, way.name), .attempts = way.tried.n };
+        rc = tunnel_open(&c, &lease, way.pool, served, &start, timeouts->tunnel_idle);
+    }
     if (rc < 0) {
-        record_refused(c, pool, opened, rc);
+        record_refused(c, &way, opened, rc);
+        free(start.name);
         lease_end(&lease);
         conn_free(&c, true);
     }
+    tried_free(&way.tried);
     served_done(&served);
 }

@@ -12,14 +12,18 @@
 #include "upstream/lease.h"
 
 struct access_record;
+struct route_conf;
 struct served;
 struct pool;
 
-/* What each side had sent before the tunnel began: malloc'ed, taken over; may be NULL. */
+/* What there was before the tunnel began.  What is malloc'ed is taken over, and may be NULL. */
 struct tunnel_start {
-    char *from_client, *from_backend;
+    char *from_client, *from_backend; /* what each side had sent: malloc'ed */
     size_t n_from_client, n_from_backend;
-    struct access_record *record; /* of an exchange that became the tunnel: written when that ends; may be NULL */
+    struct access_record *record;   /* malloc'ed, of an exchange that became the tunnel: written when that ends */
+    char *name;                     /* malloc'ed, in TCP mode: read from a ClientHello that is passed on */
+    const struct route_conf *route; /* of what is served; NULL: none chose the pool */
+    unsigned attempts;              /* backends tried, this one included */
 };
 
 /* Takes over *conn, *lease and what start holds.  -ERR_NOMEM: then they are still the caller's. */

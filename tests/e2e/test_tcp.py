@@ -1,4 +1,5 @@
 """mode = "tcp": bytes as they are, full duplex, half-close each side."""
+import contextlib
 import hashlib
 import threading
 import time
@@ -121,6 +122,23 @@ def test_a_backend_that_is_down_ends_the_connection(weir, refusing):
     except ConnectionResetError:  # so soon that connect() sees it
         pass
     assert eventually(lambda: w.access())[0]["reason"] == "connect_refused"
+
+
+def test_the_log_counts_the_backends_tried_and_names_the_last(weir, backend, refusing):
+    other = refusing.text.replace("127.0.0.1", "127.0.0.2")
+    w = weir(simple(refusing, other, listener=TCP))
+    with contextlib.suppress(ConnectionResetError), w.client() as c:
+        c.at_end()
+    e = eventually(w.access)[0]
+    assert (e["attempts"], e["reason"]) == (2, "connect_refused") and e["backend"] in (refusing.text, other), e
+    b = backend(echo)
+    w = weir(simple(refusing, b, listener=TCP, daemon={"workers": 1}))
+    for _ in range(4):
+        with w.client() as c:
+            c.send(b"x")
+            assert c.read_exactly(1) == b"x"
+    entries = eventually(lambda: len(w.access()) == 4 and w.access())
+    assert max(e["attempts"] for e in entries) == 2 and all(e["backend"] == b.text for e in entries), entries
 
 
 def test_a_connect_failure_goes_on_to_another_backend(weir, backend, refusing):

@@ -167,8 +167,8 @@ def by_name(weir, backend, authority):
 
     def start(default=True, **sections):
         return weir({"listeners": [{"name": "in", "mode": "tcp", "sni": True, **({"pool": "default"} if default else {})}],
-                     "routes": [{"host": ["a.example"], "path": "/only/for/http", "pool": "wild"}, {"host": ["a.example"], "pool": "a"}, {"host": ["*.wild.example"], "pool": "wild"},
-                                {"host": ["page.example"], "respond": {"body": "x"}}],
+                     "routes": [{"host": ["a.example"], "path": "/only/for/http", "pool": "wild"}, {"name": "to-a", "host": ["a.example"], "pool": "a"},
+                                {"host": ["*.wild.example"], "pool": "wild"}, {"host": ["page.example"], "respond": {"body": "x"}}],
                      "pools": [{"name": "a", "backends": [backends["a.example"]]}, {"name": "wild", "backends": [backends["any.wild.example"]]}]
                      + ([{"name": "default", "backends": [backends["default.example"]]}] if default else []), **sections})
 
@@ -196,6 +196,32 @@ def test_explain_says_where_a_name_goes(by_name, authority, asked, pool):
     done = run("explain", "-c", w.path, "-l", "in", "GET", f"https://{asked}/only/for/http")
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("    pool ")] == [pool + ","], done.stdout
+
+
+@pytest.mark.parametrize("asked,route,pool", [("A.example", "to-a", "a"), ("x.wild.example", "route 3", "wild"), ("default.example", "", "default")])
+def test_the_log_has_the_name_and_the_route_it_chose(by_name, authority, asked, route, pool):
+    w = by_name()
+    with w.client("in", tls=client_context(authority.cert), name=asked) as c:
+        c.read_exactly(1)
+    e = eventually(w.access)[0]
+    assert (e["tls_name"], e["route"], e["pool"], e["tls"], e["attempts"]) == (asked.lower(), route, pool, "", 1), e
+
+
+def test_the_log_has_the_name_of_who_was_refused_for_it(by_name):
+    w = by_name(default=False)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        w.client("in", tls=client_context(), name="nobody.example")
+    e = w.logged(listener="in", reason="no_route")
+    assert (e["tls_name"], e["route"], e["pool"], e["backend"], e["attempts"]) == ("nobody.example", "", "", "", 0), e
+
+
+def test_the_log_has_the_way_of_a_connection_that_no_backend_took(weir, refusing):
+    w = weir({"listeners": [{"name": "in", "mode": "tcp", "sni": True}], "routes": [{"name": "to-a", "host": ["a.example"], "pool": "a"}],
+              "pools": [{"name": "a", "backends": [refusing]}]})
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        w.client("in", tls=client_context(), name="a.example")
+    e = w.logged(listener="in", reason="connect_refused")
+    assert (e["tls_name"], e["route"], e["pool"], e["backend"], e["attempts"]) == ("a.example", "to-a", "a", refusing.text, 1), e
 
 
 def test_a_client_that_names_nobody_gets_the_default(by_name):
@@ -273,9 +299,10 @@ def test_the_name_chooses_also_where_tls_ends_here(weir, backend, authority):
     both = authority.issue("a.example", "b.example")
     w = weir({"listeners": [{"name": "in", "mode": "tcp", "sni": True, "tls": {"certificates": [both.conf]}}],
               "routes": [{"host": ["a.example"], "pool": "a"}, {"host": ["b.example"], "pool": "b"}], "pools": [{"name": "a", "backends": [a]}, {"name": "b", "backends": [b]}]})
-    for name in ("a.example", "b.example"):
+    for i, name in enumerate(("a.example", "b.example")):
         with w.client("in", tls=client_context(authority.cert), name=name) as c:
             assert c.read_exactly(1) == name[:1].encode()
+        assert w.logged(tls_name=name)["route"] == f"route {i + 1}"
 
 
 # ---- a backend by the name ----

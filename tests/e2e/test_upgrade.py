@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from conftest import simple
 from lib import over
 from lib.backend import answering
 from lib.client import request_bytes
@@ -46,6 +47,15 @@ def test_an_upgrade_passes_both_ways_with_its_fields(pair):
         assert "upgrade" in res.get("connection").lower()
     req = b.requests[0]
     assert req.get("upgrade") == "echo" and req.get("connection").lower() == "upgrade" and req.get("sec-x") == "1"
+
+
+def test_the_log_counts_the_backends_tried(weir, backend, refusing):
+    b = backend(echo_tunnel)
+    w = weir(simple(refusing, b, daemon={"workers": 1}))
+    for _ in range(4):
+        open_tunnel(w).close()
+    entries = eventually(lambda: len(w.access()) == 4 and w.access())
+    assert max(e["attempts"] for e in entries) == 2 and all(e["backend"] == b.text for e in entries), entries
 
 
 def test_bytes_pass_through_the_tunnel_both_ways(pair):
