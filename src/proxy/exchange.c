@@ -88,7 +88,7 @@ static int find_route(struct exchange *x)
     if (rc < 0)
         return rc;
     x->route = router_find(x->served->serving->router, &x->req, path);
-    return x->route != NULL && x->route->identity != NULL ? secure_check_identity(x) : 0;
+    return x->route != NULL && x->route->identity != NULL ? secure_check_identity(&x->conn->stream, x->route->identity) : 0;
 }
 
 /* What the route says is to be done; without a route, the listener's pool. */

@@ -108,10 +108,10 @@ int secure_check_host(const struct exchange *x)
     return stream_tls_is_for(&x->conn->stream, route_host(x->req.authority)) ? 0 : -ERR_MISDIRECTED;
 }
 
-int secure_check_identity(const struct exchange *x)
+int secure_check_identity(const struct stream *client, const struct identity_conf *wanted)
 {
-    const struct tls_identity *id = stream_tls_identity(&x->conn->stream);
-    const struct conf_strs *allow = &x->route->identity->allow;
+    const struct tls_identity *id = stream_tls_identity(client);
+    const struct conf_strs *allow = &wanted->allow;
 
     for (size_t i = 0; id != NULL && i < allow->n; i++)
         if (spiffe_matches(allow->v[i], slice_str(id->spiffe)))

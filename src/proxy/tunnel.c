@@ -430,7 +430,7 @@ static int find_way(struct conn *c, const struct served *served, char text[CLIEN
     if (found == NULL)
         return -ERR_NO_ROUTE;
     way->pool = serving_pool(served->serving, found);
-    return 0;
+    return way->route != NULL && way->route->identity != NULL ? secure_check_identity(&c->stream, way->route->identity) : 0;
 }
 
 /* For the line that is written when the tunnel ends.  A stream with TLS of ours knows it by then, too. */

@@ -8,7 +8,7 @@ import pytest
 from lib.backend import answering
 from lib.client import Client, connect
 from lib.timing import eventually, ms
-from lib.tls import TlsSocket, client_context
+from lib.tls import Authority, TlsSocket, client_context
 from lib.weir import run
 
 
@@ -342,3 +342,27 @@ def test_over_https_too_the_name_of_the_handshake_is_the_key(weir, backend, auth
                 body = c.request("GET", "/", headers={"Host": name}).body
             assert went.setdefault(name, body) == body
     assert len(set(went.values())) > 1
+
+
+# ---- by identity ----
+
+def test_a_route_with_an_identity_lets_in_only_who_has_it(weir, backend, authority, site):
+    people = Authority(name="People")
+    b, other = backend(says(b"in")), backend(says(b"other"))
+    w = weir({"listeners": [{"name": "pg", "mode": "tcp", "sni": True, "pool": "other",
+                             "tls": {"certificates": [site.conf], "client_auth": "optional", "client_ca": people.cert}}],
+              "routes": [{"name": "inner", "host": ["site.example"], "pool": "db", "identity": {"allow": ["spiffe://prod.example/web"]}}],
+              "pools": [{"name": "db", "backends": [b]}, {"name": "other", "backends": [other]}]})
+
+    def comes_to(cert):
+        with w.client("pg", tls=client_context(authority.cert, cert=cert), name="site.example") as c:
+            try:
+                return c.sock.recv(100)
+            except ConnectionError:
+                return b""
+
+    assert comes_to(people.issue("web", sans=["URI:spiffe://prod.example/web"])) == b"in"
+    assert comes_to(people.issue("api", sans=["URI:spiffe://prod.example/api"])) == b""
+    assert comes_to(None) == b""
+    assert w.logged(route="inner", reason="identity_not_allowed")
+    assert b.connections == 1
