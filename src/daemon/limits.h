@@ -28,6 +28,6 @@ void limits_read(struct limits_room *room);
 int limits_connections(uint32_t configured, const struct limits_room *room, uint32_t *out, struct buf *why);
 /* Pipes for splicing, of two descriptors each, that fit beside n connections. */
 uint32_t limits_pipes(uint32_t n, const struct limits_room *room);
-/* Both are in effect from now on. */
+/* So many connections, and the pipes that fit beside them, are allowed from now on. */
 void limits_apply(uint32_t n, const struct limits_room *room);
 #endif

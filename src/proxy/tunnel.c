@@ -402,10 +402,12 @@ static int lease_any(struct conn *c, struct way *way, struct lease *l, int64_t c
         struct outcome o = { .latency = -1 };
 
         rc = lease_begin(l, pool, b, LEASE_RAW, origin, clock_after(fiber_now(), connect));
-        if (rc == 0 || rc == -ERR_NOFILE || rc == -ERR_NOMEM || rc == -ERR_CANCELED)
+        if (rc == 0)
             break;
         o.code = rc;
         pool_done(pool, b, &o);
+        if (rc == -ERR_NOFILE || rc == -ERR_NOMEM || rc == -ERR_CANCELED)
+            break;
     }
     return rc;
 }
